@@ -1,0 +1,558 @@
+"""Todo API: accounts, tokens and to-do tasks over HTTP, in one file.
+
+    POST /auth/register, POST /auth/token, GET /auth/me     sign up, log in (OAuth 2), who am I
+    GET, POST, DELETE /tasks                                list or add tasks, clear the done ones
+    GET, PATCH, DELETE /tasks/<id>                          read, change or delete one
+    GET /health                                             whether the database answers
+
+Every answer from 400 up is JSON with "detail": a sentence, or for 422 a list of type, loc and msg.
+Read from the top: settings, models, schemas, `endpoint`, views, `create_app`. Two ideas carry it: a
+view's annotations are the one statement of what it takes and gives, and a request is one SQL
+statement, committed by itself, so that it is done or not and the database decides every race.
+"""
+
+import os
+import re
+import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import lru_cache, wraps
+from hashlib import blake2b
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
+
+import click
+import pydantic
+import sqlalchemy as sa
+from dotenv import load_dotenv
+from flask import Blueprint, Flask, Response, current_app, g, request, url_for
+from flask_bcrypt import Bcrypt
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_sqlalchemy import SQLAlchemy
+from pydantic import MISSING, AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from pydantic_core import to_json
+from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.exceptions import HTTPException
+
+# --- Settings: the only reader of the environment -------------------------------------------------
+POSTGRES = re.compile(r"^postgres(ql)?(\+\w+)?:")
+DatabaseUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^(sqlite:///[^:]|postgres(ql)?(\+\w+)?://)",
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+    ),
+    AfterValidator(lambda text: sa.make_url(POSTGRES.sub("postgresql+psycopg:", text))),
+]
+
+
+class Settings(BaseModel):
+    """What an operator sets: `secret_key` by APP_SECRET_KEY in the environment, and so on."""
+
+    model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
+    secret_key: pydantic.SecretStr = Field(min_length=32, description="at least 32 random bytes")
+    database_url: DatabaseUrl = "sqlite:///todo.db"
+    access_token_expire_minutes: int = Field(30, ge=1, le=525_600, description="1 to 525600")
+    bcrypt_rounds: int = Field(12, ge=4, le=20, description="4 to 20")
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """Read the environment, which wins, and `.env`; stop if anything is missing or unusable."""
+        load_dotenv(Path(__file__).with_name(".env"))
+        found = {name: os.environ.get(f"APP_{name.upper()}") for name in cls.model_fields}
+        found["database_url"] = found["database_url"] or os.environ.get("DATABASE_URL")
+        try:
+            return cls(**{name: value for name, value in found.items() if value})
+        except ValidationError as error:
+            name = error.errors()[0]["loc"][0]
+            stop(f"APP_{name.upper()} must be {cls.model_fields[name].description}")
+
+
+def stop(line: str) -> NoReturn:
+    """End the start with one line on standard error; status 3 tells gunicorn not to try again."""
+    print(line, file=sys.stderr)
+    sys.exit(3)
+
+
+# --- Extensions: unbound; create_app gives them their app -----------------------------------------
+db = SQLAlchemy()
+jwt = JWTManager()
+bcrypt = Bcrypt()
+api = Blueprint("api", __name__, cli_group=None)
+
+
+def execute(statement: sa.Executable) -> list[sa.Row]:
+    """Run one statement, committed by itself, and return its rows."""
+    with db.engine.connect() as connection:
+        return connection.execute(statement).all()
+
+
+# --- Models ---------------------------------------------------------------------------------------
+ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+NO_ID_TWICE = {"sqlite_autoincrement": True}
+DUE_LAST = sa.literal_column("coalesce(due, '9999-12-31')", sa.Date)  # sorts the undated last
+
+
+class User(db.Model):
+    """An account; its email is kept in lower case."""
+
+    __tablename__, __table_args__ = "users", NO_ID_TWICE
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+
+
+class Task(db.Model):
+    """A task of one user; `version` counts its changes."""
+
+    __tablename__ = "tasks"
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"))
+    title: Mapped[str]
+    done: Mapped[bool]
+    due: Mapped[date | None]
+    version: Mapped[int] = mapped_column(default=1)
+    idempotency_key: Mapped[str | None]
+    idempotency_digest: Mapped[str | None]
+    __table_args__ = (
+        sa.Index("ix_tasks_id", "user_id", "id"),
+        sa.Index("ix_tasks_due", "user_id", DUE_LAST, "id"),
+        sa.Index("ix_tasks_done_id", "user_id", "done", "id"),
+        sa.Index("ix_tasks_done_due", "user_id", "done", DUE_LAST, "id"),
+        sa.Index("ix_tasks_idempotency_key", "user_id", "idempotency_key", unique=True),
+        NO_ID_TWICE,
+    )
+
+
+# --- Schemas: what comes in and what goes out -----------------------------------------------------
+def strong_tags(header: str) -> list[str] | None:
+    """Return what is in the strong tags of an If-Match header (RFC 9110 §13.1.1); None is any."""
+    tags = re.findall(r'(W/)?"([^"]*)"', header)
+    return None if header == "*" else [tag for weak, tag in tags if not weak]
+
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Username = Annotated[Text, StringConstraints(to_lower=True)]
+Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
+IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
+Day = pydantic.SerializeAsAny[IsoDate]
+Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
+Place = pydantic.Json[tuple[Day, Annotated[int, Field(ge=1, lt=2**63)]]]
+Cursor = Annotated[Place, pydantic.BeforeValidator(lambda text: urlsafe_b64decode(str(text)))]
+Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
+IfMatch = Annotated[str, AfterValidator(strong_tags)] | None
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)] | None
+
+
+class Schema(BaseModel):
+    """What schemas share: unknown fields are errors, and no type is guessed."""
+
+    model_config = {"extra": "forbid", "strict": True, "frozen": True, "from_attributes": True}
+    content_types: ClassVar = ("application/json",)
+    error: ClassVar = {}  # members of an error answer beside `detail`
+
+
+class Account(Schema):
+    """An account to create."""
+
+    email: Email
+    password: str = Field(min_length=8, max_length=1024)
+
+
+class AccountRead(Schema):
+    """An account as its owner sees it."""
+
+    id: int
+    email: str
+
+
+class Login(Schema):
+    """A token request (RFC 6749 §4.3.2); what it does not know is ignored (§3.2)."""
+
+    model_config = {"extra": "ignore"}
+    content_types = ("application/json", "application/x-www-form-urlencoded")
+    error = {"error": "invalid_request"}
+    grant_type: str = "password"
+    username: Username = Field(validation_alias=pydantic.AliasChoices("username", "email"))
+    password: str = Field(min_length=1)
+
+
+class Token(Schema):
+    """An access token and its life in seconds (RFC 6749 §5.1)."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"
+    expires_in: int
+
+
+class Claims(BaseModel):
+    """What an access token says: whose it is."""
+
+    sub: Id
+    type: Literal["access"]
+
+
+class TaskCreate(Schema):
+    """A task to add."""
+
+    title: Title
+    done: bool = False
+    due: Day | None = None
+
+
+class TaskChange(Schema):
+    """What to change of a task (RFC 7396)."""
+
+    content_types = ("application/json", "application/merge-patch+json")
+    title: Title | MISSING = MISSING
+    done: bool | MISSING = MISSING
+    due: Day | None | MISSING = MISSING
+
+
+class TaskRead(Schema):
+    """A task, with `due` only where it has one."""
+
+    id: int
+    title: str
+    done: bool
+    due: date | None
+
+
+class TaskQuery(Schema):
+    """Which tasks to list, in which order, and from where."""
+
+    done: Flag | None = None
+    q: Text | None = None
+    due_before: Day | None = None
+    due_after: Day | None = None
+    sort: Literal["id", "due"] = "id"
+    limit: int = Field(100, ge=1, le=1000)
+    cursor: Cursor | None = None
+
+
+class ClearQuery(Schema):
+    """Which tasks to clear: the done ones, as the caller has to say."""
+
+    done: Literal["true"]
+
+
+# --- Endpoint: a view's annotations become its validation and its answer --------------------------
+def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callable:
+    """Serve a view at a route: validate what its annotations ask for, send what it returns.
+
+    `body` and `query` are schemas; other arguments are of the URL rule, or request headers
+    (`if_match`). A view returns its value, or its value and headers; None is 204. Unless it is
+    public, 401 comes before anything else is read.
+    """
+
+    def decorate(view: Callable) -> Callable:
+        hints = {"query": Schema} | view.__annotations__
+        returned = pydantic.TypeAdapter(hints.pop("return"))
+        kinds = {
+            n: hint if isinstance(hint, type) else pydantic.TypeAdapter(hint)
+            for n, hint in hints.items()
+        }
+
+        @wraps(view)
+        def answer(**path: str) -> Response:
+            if not public:
+                g.caller = authenticate()
+            given = {name: read(name, kind, path) for name, kind in kinds.items()}
+            result = view(**{name: given[name] for name in given if name in view.__annotations__})
+            value, headers = result if type(result) is tuple else (result, {})
+            if value is None:
+                return Response(status=204)
+            body = returned.dump_json(returned.validate_python(value), exclude_none=True) + b"\n"
+            response = Response(body, status, headers, mimetype="application/json")
+            if request.method in ("GET", "HEAD"):  # 304 to a client that names what it has
+                seen = blake2b(body + headers.get("Link", "").encode(), digest_size=16)
+                response.headers.setdefault("ETag", f'"{seen.hexdigest()}"')
+                response.make_conditional(request)
+            return response
+
+        route(answer)
+        return view
+
+    return decorate
+
+
+def authenticate() -> int:
+    """Return the id of the user whose token the request bears (RFC 6750 §2.1), or answer 401."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise problem(401, "Not authenticated")
+    try:
+        return Claims(**decode_token(token.strip())).sub
+    except Exception:  # noqa: BLE001 - whatever is wrong with a token, its bearer learns the same
+        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        raise problem(401, "Invalid token", challenge) from None
+
+
+def read(name: str, kind: Any, path: dict[str, str]) -> Any:
+    """Read one argument of a view; 422 says what is wrong with it, never what was sent."""
+    if name == "body" and request.mimetype not in kind.content_types:
+        raise problem(415, f"Content-Type must be {' or '.join(kind.content_types)}", **kind.error)
+    try:
+        if name == "body" and request.mimetype.endswith("json"):
+            return kind.model_validate_json(request.get_data())
+        if name in ("body", "query"):  # a field that is sent twice becomes {}, which is no string
+            fields = (request.args if name == "query" else request.form).lists()
+            return kind.model_validate_strings({k: v[0] if len(v) == 1 else {} for k, v in fields})
+        return kind.validate_python(path.get(name, request.headers.get(name.replace("_", "-"))))
+    except ValidationError as error:
+        if name in path:  # an id that cannot exist is not found, like one that does not
+            raise problem(404, f"{name.removesuffix('_id').title()} not found") from None
+        where = name if name in ("body", "query") else "header"
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        detail = [one | {"loc": (where, *one["loc"])} for one in found]
+        raise problem(422, detail, **getattr(kind, "error", {})) from None
+
+
+# --- Errors: one envelope for every failure -------------------------------------------------------
+def problem(status: int, detail: Any, headers: Any = None, **more: str) -> HTTPException:
+    """Return an error answer to raise; 401 says how to authenticate (RFC 9110 §11.6.1)."""
+    headers = headers or ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
+    body = to_json({"detail": detail} | more) + b"\n"
+    response = Response(body, status, headers, mimetype="application/json")
+    return HTTPException(detail, response)
+
+
+def on_error(error: Exception) -> HTTPException:
+    """Answer for what Flask refuses (its Allow stays), for a bug, and for a database in trouble."""
+    if isinstance(error, HTTPException):
+        headers = [header for header in error.get_headers() if header[0] != "Content-Type"]
+        return problem(error.code, error.name, headers)
+    current_app.logger.error("Database: %s", type(error).__name__)
+    return problem(503, "The database does not answer", {"Retry-After": "5"})
+
+
+# --- Routes: /auth --------------------------------------------------------------------------------
+CALLER = sa.bindparam("caller", callable_=lambda: g.caller, type_=ID)
+
+
+@endpoint(api.post("/auth/register"), status=201, public=True)
+def register(body: Account) -> AccountRead:
+    """Create an account."""
+    password_hash = bcrypt.generate_password_hash(body.password).decode()
+    account = sa.insert(User).values(email=body.email, password_hash=password_hash)
+    try:
+        return execute(account.returning(User.id, User.email))[0]
+    except sa.exc.IntegrityError:
+        raise problem(400, "Email already exists") from None
+
+
+@endpoint(api.post("/auth/token"), public=True)
+def create_token(body: Login) -> Token:
+    """Give an access token for an email and its password."""
+    if body.grant_type != "password":
+        raise problem(400, "grant_type must be password", error="unsupported_grant_type")
+    found = execute(sa.select(User.id, User.password_hash).where(User.email == body.username))
+    if not found:
+        bcrypt.generate_password_hash(body.password)  # takes as long as checking one
+    if not found or not bcrypt.check_password_hash(found[0].password_hash, body.password):
+        raise problem(401, "Invalid credentials", error="invalid_grant")
+    life = int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds())
+    token = Token(access_token=create_access_token(str(found[0].id)), expires_in=life)
+    return token, {"Cache-Control": "no-store"}
+
+
+@endpoint(api.get("/auth/me"))
+def read_account() -> AccountRead:
+    """Return the caller's account."""
+    found = execute(sa.select(User.id, User.email).where(User.id == CALLER))
+    if not found:
+        raise problem(404, "User not found")
+    return found[0]
+
+
+# --- Routes: /tasks -------------------------------------------------------------------------------
+OWNER = sa.select(User.id).where(User.id == CALLER).scalar_subquery()
+OWN = Task.user_id == OWNER
+TASK = (Task.id, Task.title, Task.done, Task.due, Task.version)
+ORDERS = {"id": [Task.id], "due": [DUE_LAST, Task.id]}
+FILTERS = {
+    "done": Task.done.__eq__,
+    "q": lambda text: Task.title.icontains(text, autoescape=True),
+    "due_before": Task.due.__lt__,
+    "due_after": Task.due.__gt__,
+}
+
+
+def own(statement: sa.Executable) -> list[sa.Row]:
+    """Run a statement on the caller's tasks; where it finds none, make sure of the caller."""
+    return execute(statement) or (read_account() and [])
+
+
+def one_task(statement: Any, task_id: int, tags: list | None = None) -> tuple[sa.Row, dict]:
+    """Run a statement on one of the caller's tasks; answer 404 without it, 412 if not of a tag."""
+    this = [OWN, Task.id == task_id]
+    as_wanted = [] if tags is None else [sa.cast(Task.version, sa.String).in_(tags)]
+    rows = own(statement.where(*this, *as_wanted))
+    if rows:
+        return rows[0], {"ETag": f'"{rows[0].version}"'}
+    if as_wanted and own(sa.select(Task.id).where(*this)):
+        raise problem(412, "Task has changed")
+    raise problem(404, "Task not found")
+
+
+@lru_cache(1000)
+def page(query: TaskQuery) -> sa.Select:
+    """Select a page by key, not by offset, and the row after it, which tells that there is one."""
+    order = ORDERS[query.sort]
+    wanted = [FILTERS[name](sent) for name, sent in query if name in FILTERS and sent is not None]
+    if query.cursor:
+        wanted.append(sa.tuple_(*order) > query.cursor[-len(order) :])
+    return sa.select(*TASK).where(OWN, *wanted).order_by(*order).limit(query.limit + 1)
+
+
+@endpoint(api.get("/tasks"))
+def list_tasks(query: TaskQuery) -> list[TaskRead]:
+    """List the caller's tasks, a page at a time."""
+    rows = own(page(query))
+    if len(rows) <= query.limit:
+        return rows
+    last = rows[query.limit - 1]
+    cursor = urlsafe_b64encode(to_json((last.due or date.max, last.id))).decode()
+    following = url_for(".list_tasks", **{**request.args, "cursor": cursor})
+    return rows[:-1], {"Link": f'<{following}>; rel="next"'}
+
+
+@endpoint(api.post("/tasks"), status=201)
+def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> TaskRead:
+    """Add a task; the same Idempotency-Key again gives the same task."""
+    digest = blake2b(body.model_dump_json().encode(), digest_size=16).hexdigest()
+    sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": digest}
+    try:
+        task = execute(sa.insert(Task).values(user_id=OWNER, **sent).returning(*TASK))[0]
+    except sa.exc.IntegrityError:  # the key was used before, or the caller is gone
+        task = created_before(idempotency_key, digest)
+    return task, {"ETag": f'"{task.version}"', "Location": f"/tasks/{task.id}"}
+
+
+def created_before(key: str | None, digest: str) -> sa.Row:
+    """Return the task that a key created, or answer 422 if that was with another body."""
+    found = own(sa.select(*TASK, Task.idempotency_digest).where(OWN, Task.idempotency_key == key))
+    if not found or found[0].idempotency_digest != digest:
+        said = "Idempotency-Key was used with another body"
+        raise problem(422, [{"type": "idempotency_key", "loc": ["body"], "msg": said}])
+    return found[0]
+
+
+@endpoint(api.delete("/tasks"))
+def clear_tasks(query: ClearQuery) -> None:
+    """Delete the caller's tasks that are done."""
+    own(sa.delete(Task).where(OWN, Task.done).returning(Task.id))
+
+
+@endpoint(api.get("/tasks/<task_id>"))
+def read_task(task_id: Id) -> TaskRead:
+    """Return one task."""
+    return one_task(sa.select(*TASK), task_id)
+
+
+@endpoint(api.patch("/tasks/<task_id>"))
+def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> TaskRead:
+    """Change what was sent of a task."""
+    changes = body.model_dump()
+    change = sa.update(Task).values(version=Task.version + int(bool(changes)), **changes)
+    return one_task(change.returning(*TASK), task_id, if_match)
+
+
+@endpoint(api.delete("/tasks/<task_id>"))
+def delete_task(task_id: Id, if_match: IfMatch) -> None:
+    """Delete a task."""
+    one_task(sa.delete(Task).returning(*TASK), task_id, if_match)
+
+
+# --- Around: health, commands, what all answers share ---------------------------------------------
+@endpoint(api.get("/health"), public=True)
+def read_health() -> dict[Literal["status"], Literal["ok"]]:
+    """Tell whether the database answers; 503 while it does not."""
+    execute(sa.select(1))
+    return {"status": "ok"}
+
+
+@api.cli.command("create-user")
+@click.argument("email")
+def create_user(email: str) -> None:
+    """Create an account; its password is asked for, or read as one line of standard input."""
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    try:
+        click.echo(f"Created user {register(Account(email=email, password=password)).id}")
+    except HTTPException as error:
+        raise click.ClickException(error.description) from None
+    except ValidationError as error:
+        wrong = [f"{one['loc'][0]}: {one['msg']}" for one in error.errors()]
+        raise click.ClickException("; ".join(wrong)) from None
+
+
+def finish(response: Response) -> Response:
+    """Give an answer its request id, the client's own if it is sane, and stop content sniffing."""
+    asked = request.headers.get("X-Request-Id", "")
+    sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
+    response.headers["X-Request-Id"] = asked if sane else os.urandom(16).hex()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.status_code == 204:
+        del response.headers["Content-Type"]
+    return response
+
+
+# --- App: wiring only -----------------------------------------------------------------------------
+def tune_sqlite(connection: Any, _: Any) -> None:
+    """Make SQLite keep an answered write through a power cut, and `lower` know every letter."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.create_function("lower", 1, str.lower, deterministic=True)
+
+
+def create_tables() -> None:
+    """Create the missing tables, under a lock as other workers and hosts may be doing the same."""
+    lock = "BEGIN; SELECT pg_advisory_xact_lock(7368)"
+    if db.engine.dialect.name == "sqlite":
+        sa.event.listen(db.engine, "connect", tune_sqlite)
+        lock = "BEGIN IMMEDIATE"
+    try:
+        with db.engine.connect() as connection:
+            connection.exec_driver_sql(lock)
+            db.metadata.create_all(connection)
+            connection.commit()
+    except sa.exc.DBAPIError as error:
+        reason = re.sub(r"""(["']).*?\1""", "…", str(error.orig).partition("\n")[0])
+        stop(f"APP_DATABASE_URL cannot be used: {reason}")
+    db.engine.dispose()  # processes that fork from this one must not share a connection
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the service, its tables created; without settings, by those of the environment."""
+    settings = settings or Settings.from_environment()
+    app = Flask(__name__, instance_path=str(Path(__file__).parent), static_folder=None)
+    app.config.update(
+        BCRYPT_HANDLE_LONG_PASSWORDS=True,
+        BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
+        JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
+        MAX_CONTENT_LENGTH=64 * 1024,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "AUTOCOMMIT", "pool_pre_ping": True},
+    )
+    for extension in (db, jwt, bcrypt):
+        extension.init_app(app)
+    app.register_blueprint(api)
+    for error in (
+        HTTPException,
+        sa.exc.OperationalError,
+        sa.exc.InterfaceError,
+        sa.exc.TimeoutError,
+    ):
+        app.register_error_handler(error, on_error)
+    app.after_request(finish)
+    app.logger.setLevel("INFO")
+    with app.app_context():
+        create_tables()
+        app.logger.info("Database: %s", db.engine.url.set(query={}))
+    return app
