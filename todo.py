@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from functools import lru_cache, wraps
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn
+from typing import Annotated, Any, ClassVar, Literal
 
 import click
 import pydantic
@@ -30,7 +30,7 @@ from flask import Blueprint, Flask, Response, current_app, g, request, url_for
 from flask_bcrypt import Bcrypt
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_sqlalchemy import SQLAlchemy
-from pydantic import MISSING, AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from pydantic import MISSING, AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
@@ -66,13 +66,9 @@ class Settings(BaseModel):
             return cls(**{name: value for name, value in found.items() if value})
         except ValidationError as error:
             name = error.errors()[0]["loc"][0]
-            stop(f"APP_{name.upper()} must be {cls.model_fields[name].description}")
-
-
-def stop(line: str) -> NoReturn:
-    """End the start with one line on standard error; status 3 tells gunicorn not to try again."""
-    print(line, file=sys.stderr)
-    sys.exit(3)
+            wanted = cls.model_fields[name].description
+            print(f"APP_{name.upper()} must be {wanted}", file=sys.stderr)
+            sys.exit(3)  # the status by which gunicorn does not try again
 
 
 # --- Extensions: unbound; create_app gives them their app -----------------------------------------
@@ -108,7 +104,7 @@ class Task(db.Model):
 
     __tablename__ = "tasks"
     id: Mapped[int] = mapped_column(ID, primary_key=True)
-    user_id: Mapped[int] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"))
+    user_id: Mapped[int] = mapped_column(ID, sa.ForeignKey(User.id, ondelete="CASCADE"))
     title: Mapped[str]
     done: Mapped[bool]
     due: Mapped[date | None]
@@ -133,8 +129,10 @@ def strong_tags(header: str) -> list[str] | None:
 
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-Username = Annotated[Text, StringConstraints(to_lower=True)]
+Title = Annotated[
+    Text, pydantic.StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
+]
+Username = Annotated[Text, AfterValidator(str.lower)]
 Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
 Day = pydantic.SerializeAsAny[IsoDate]
@@ -155,15 +153,11 @@ class Schema(BaseModel):
 
 
 class Account(Schema):
-    """An account to create."""
-
     email: Email
     password: str = Field(min_length=8, max_length=1024)
 
 
 class AccountRead(Schema):
-    """An account as its owner sees it."""
-
     id: int
     email: str
 
@@ -195,8 +189,6 @@ class Claims(BaseModel):
 
 
 class TaskCreate(Schema):
-    """A task to add."""
-
     title: Title
     done: bool = False
     due: Day | None = None
@@ -212,12 +204,10 @@ class TaskChange(Schema):
 
 
 class TaskRead(Schema):
-    """A task, with `due` only where it has one."""
-
     id: int
     title: str
     done: bool
-    due: date | None
+    due: date | None  # left out where there is none
 
 
 class TaskQuery(Schema):
@@ -233,8 +223,6 @@ class TaskQuery(Schema):
 
 
 class ClearQuery(Schema):
-    """Which tasks to clear: the done ones, as the caller has to say."""
-
     done: Literal["true"]
 
 
@@ -249,11 +237,8 @@ def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callab
 
     def decorate(view: Callable) -> Callable:
         hints = {"query": Schema} | view.__annotations__
-        returned = pydantic.TypeAdapter(hints.pop("return"))
-        kinds = {
-            n: hint if isinstance(hint, type) else pydantic.TypeAdapter(hint)
-            for n, hint in hints.items()
-        }
+        returned = TypeAdapter(hints.pop("return"))
+        kinds = {n: h if isinstance(h, type) else TypeAdapter(h) for n, h in hints.items()}
 
         @wraps(view)
         def answer(**path: str) -> Response:
@@ -523,7 +508,8 @@ def create_tables() -> None:
             connection.commit()
     except sa.exc.DBAPIError as error:
         reason = re.sub(r"""(["']).*?\1""", "…", str(error.orig).partition("\n")[0])
-        stop(f"APP_DATABASE_URL cannot be used: {reason}")
+        print(f"APP_DATABASE_URL cannot be used: {reason}", file=sys.stderr)
+        sys.exit(3)
     db.engine.dispose()  # processes that fork from this one must not share a connection
 
 
