@@ -30,21 +30,20 @@ from flask import Blueprint, Flask, Response, current_app, g, request, url_for
 from flask_bcrypt import Bcrypt
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_sqlalchemy import SQLAlchemy
-from pydantic import MISSING, AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import MISSING, AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter
 from pydantic_core import to_json
+from sqlalchemy import exc
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import parse_etags
+
 
 # --- Settings: the only reader of the environment -------------------------------------------------
-POSTGRES = re.compile(r"^postgres(ql)?(\+\w+)?:")
-DatabaseUrl = Annotated[
-    str,
-    Field(
-        pattern=r"^(sqlite:///[^:]|postgres(ql)?(\+\w+)?://)",
-        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
-    ),
-    AfterValidator(lambda text: sa.make_url(POSTGRES.sub("postgresql+psycopg:", text))),
-]
+def database_url(text: str) -> sa.URL:
+    """Read the URL of a SQLite file or, as any platform writes it, of a PostgreSQL database."""
+    if not re.match(r"sqlite:///[^:]|postgres(ql)?(\+\w+)?://", text):
+        raise ValueError("neither of them")
+    return sa.make_url(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", text))
 
 
 class Settings(BaseModel):
@@ -52,7 +51,9 @@ class Settings(BaseModel):
 
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
     secret_key: pydantic.SecretStr = Field(min_length=32, description="at least 32 random bytes")
-    database_url: DatabaseUrl = "sqlite:///todo.db"
+    database_url: Annotated[str, AfterValidator(database_url)] = Field(
+        "sqlite:///todo.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+    )
     access_token_expire_minutes: int = Field(30, ge=1, le=525_600, description="1 to 525600")
     bcrypt_rounds: int = Field(12, ge=4, le=20, description="4 to 20")
 
@@ -64,7 +65,7 @@ class Settings(BaseModel):
         found["database_url"] = found["database_url"] or os.environ.get("DATABASE_URL")
         try:
             return cls(**{name: value for name, value in found.items() if value})
-        except ValidationError as error:
+        except pydantic.ValidationError as error:
             name = error.errors()[0]["loc"][0]
             wanted = cls.model_fields[name].description
             print(f"APP_{name.upper()} must be {wanted}", file=sys.stderr)
@@ -122,16 +123,8 @@ class Task(db.Model):
 
 
 # --- Schemas: what comes in and what goes out -----------------------------------------------------
-def strong_tags(header: str) -> list[str] | None:
-    """Return what is in the strong tags of an If-Match header (RFC 9110 §13.1.1); None is any."""
-    tags = re.findall(r'(W/)?"([^"]*)"', header)
-    return None if header == "*" else [tag for weak, tag in tags if not weak]
-
-
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Title = Annotated[
-    Text, pydantic.StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
-]
+Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Username = Annotated[Text, AfterValidator(str.lower)]
 Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
@@ -140,7 +133,7 @@ Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "
 Place = pydantic.Json[tuple[Day, Annotated[int, Field(ge=1, lt=2**63)]]]
 Cursor = Annotated[Place, pydantic.BeforeValidator(lambda text: urlsafe_b64decode(str(text)))]
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
-IfMatch = Annotated[str, AfterValidator(strong_tags)] | None
+IfMatch = Annotated[str, AfterValidator(parse_etags)] | None
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)] | None
 
 
@@ -179,13 +172,6 @@ class Token(Schema):
     access_token: str
     token_type: Literal["bearer"] = "bearer"
     expires_in: int
-
-
-class Claims(BaseModel):
-    """What an access token says: whose it is."""
-
-    sub: Id
-    type: Literal["access"]
 
 
 class TaskCreate(Schema):
@@ -269,7 +255,8 @@ def authenticate() -> int:
     if scheme.lower() != "bearer" or not token.strip():
         raise problem(401, "Not authenticated")
     try:
-        return Claims(**decode_token(token.strip())).sub
+        claims = decode_token(token.strip())
+        return {"access": TypeAdapter(Id).validate_python}[claims["type"]](claims["sub"])
     except Exception:  # noqa: BLE001 - whatever is wrong with a token, its bearer learns the same
         challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         raise problem(401, "Invalid token", challenge) from None
@@ -286,7 +273,7 @@ def read(name: str, kind: Any, path: dict[str, str]) -> Any:
             fields = (request.args if name == "query" else request.form).lists()
             return kind.model_validate_strings({k: v[0] if len(v) == 1 else {} for k, v in fields})
         return kind.validate_python(path.get(name, request.headers.get(name.replace("_", "-"))))
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         if name in path:  # an id that cannot exist is not found, like one that does not
             raise problem(404, f"{name.removesuffix('_id').title()} not found") from None
         where = name if name in ("body", "query") else "header"
@@ -324,7 +311,7 @@ def register(body: Account) -> AccountRead:
     account = sa.insert(User).values(email=body.email, password_hash=password_hash)
     try:
         return execute(account.returning(User.id, User.email))[0]
-    except sa.exc.IntegrityError:
+    except exc.IntegrityError:
         raise problem(400, "Email already exists") from None
 
 
@@ -370,16 +357,17 @@ def own(statement: sa.Executable) -> list[sa.Row]:
     return execute(statement) or (read_account() and [])
 
 
-def one_task(statement: Any, task_id: int, tags: list | None = None) -> tuple[sa.Row, dict]:
-    """Run a statement on one of the caller's tasks; answer 404 without it, 412 if not of a tag."""
-    this = [OWN, Task.id == task_id]
-    as_wanted = [] if tags is None else [sa.cast(Task.version, sa.String).in_(tags)]
-    rows = own(statement.where(*this, *as_wanted))
-    if rows:
-        return rows[0], {"ETag": f'"{rows[0].version}"'}
-    if as_wanted and own(sa.select(Task.id).where(*this)):
+def one_task(statement: Any, task_id: int, tags: Any = None) -> tuple[sa.Row, dict[str, str]]:
+    """Run a statement on one of the caller's tasks; answer 404 without it, 412 if it is untagged."""
+    this, wanted = [OWN, Task.id == task_id], []
+    if tags is not None and not tags.star_tag:
+        wanted = [sa.cast(Task.version, sa.String).in_(list(tags.as_set()))]
+    rows = own(statement.where(*this, *wanted))
+    if not rows and wanted and own(sa.select(Task.id).where(*this)):
         raise problem(412, "Task has changed")
-    raise problem(404, "Task not found")
+    if not rows:
+        raise problem(404, "Task not found")
+    return rows[0], {"ETag": f'"{rows[0].version}"'}
 
 
 @lru_cache(1000)
@@ -411,7 +399,7 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> TaskRead:
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": digest}
     try:
         task = execute(sa.insert(Task).values(user_id=OWNER, **sent).returning(*TASK))[0]
-    except sa.exc.IntegrityError:  # the key was used before, or the caller is gone
+    except exc.IntegrityError:  # the key was used before, or the caller is gone
         task = created_before(idempotency_key, digest)
     return task, {"ETag": f'"{task.version}"', "Location": f"/tasks/{task.id}"}
 
@@ -471,7 +459,7 @@ def create_user(email: str) -> None:
         click.echo(f"Created user {register(Account(email=email, password=password)).id}")
     except HTTPException as error:
         raise click.ClickException(error.description) from None
-    except ValidationError as error:
+    except pydantic.ValidationError as error:
         wrong = [f"{one['loc'][0]}: {one['msg']}" for one in error.errors()]
         raise click.ClickException("; ".join(wrong)) from None
 
@@ -506,7 +494,7 @@ def create_tables() -> None:
             connection.exec_driver_sql(lock)
             db.metadata.create_all(connection)
             connection.commit()
-    except sa.exc.DBAPIError as error:
+    except exc.DBAPIError as error:
         reason = re.sub(r"""(["']).*?\1""", "…", str(error.orig).partition("\n")[0])
         print(f"APP_DATABASE_URL cannot be used: {reason}", file=sys.stderr)
         sys.exit(3)
@@ -529,12 +517,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for extension in (db, jwt, bcrypt):
         extension.init_app(app)
     app.register_blueprint(api)
-    for error in (
-        HTTPException,
-        sa.exc.OperationalError,
-        sa.exc.InterfaceError,
-        sa.exc.TimeoutError,
-    ):
+    for error in (HTTPException, exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         app.register_error_handler(error, on_error)
     app.after_request(finish)
     app.logger.setLevel("INFO")
