@@ -39,7 +39,7 @@ from werkzeug.http import parse_etags
 
 
 # --- Settings: the only reader of the environment -------------------------------------------------
-def database_url(text: str) -> sa.URL:
+def read_url(text: str) -> sa.URL:
     """Read the URL of a SQLite file or, as any platform writes it, of a PostgreSQL database."""
     if not re.match(r"sqlite:///[^:]|postgres(ql)?(\+\w+)?://", text):
         raise ValueError("neither of them")
@@ -51,7 +51,7 @@ class Settings(BaseModel):
 
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
     secret_key: pydantic.SecretStr = Field(min_length=32, description="at least 32 random bytes")
-    database_url: Annotated[str, AfterValidator(database_url)] = Field(
+    database_url: Annotated[str, AfterValidator(read_url)] = Field(
         "sqlite:///todo.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=525_600, description="1 to 525600")
