@@ -723,7 +723,7 @@ def test_if_none_match_saves_the_answer(ada):
     [
         ("GET", "/nothing", 404, "Not Found"),
         ("GET", "/tasks/", 404, "Not Found"),
-        ("GET", "/auth/token", 405, "Method Not Allowed"),
+        ("GET", "/auth/register", 405, "Method Not Allowed"),
         ("PUT", "/tasks/1", 405, "Method Not Allowed"),
     ],
 )

@@ -17,16 +17,17 @@ import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from datetime import date, timedelta
-from functools import lru_cache, wraps
+from functools import lru_cache, partial, wraps
 from hashlib import blake2b
 from pathlib import Path
+from time import time
 from typing import Annotated, Any, ClassVar, Literal
 
 import click
 import pydantic
 import sqlalchemy as sa
 from dotenv import load_dotenv
-from flask import Blueprint, Flask, Response, current_app, g, request, url_for
+from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
 from flask_bcrypt import Bcrypt
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from flask_sqlalchemy import SQLAlchemy
@@ -34,7 +35,7 @@ from pydantic import MISSING, AfterValidator, BaseModel, Field, StringConstraint
 from pydantic_core import to_json
 from sqlalchemy import exc
 from sqlalchemy.orm import Mapped, mapped_column
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.http import parse_etags
 
 
@@ -127,6 +128,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Username = Annotated[Text, AfterValidator(str.lower)]
 Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
+Password = Annotated[str, Field(min_length=8, max_length=1024)]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
 Day = pydantic.SerializeAsAny[IsoDate]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
@@ -138,62 +140,29 @@ IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)] | None
 
 
 class Schema(BaseModel):
-    """What schemas share: unknown fields are errors, and no type is guessed."""
+    """What all schemas share: unknown fields are errors, and no type is guessed."""
 
     model_config = {"extra": "forbid", "strict": True, "frozen": True, "from_attributes": True}
     content_types: ClassVar = ("application/json",)
-    error: ClassVar = {}  # members of an error answer beside `detail`
-
-
-class Account(Schema):
-    email: Email
-    password: str = Field(min_length=8, max_length=1024)
-
-
-class AccountRead(Schema):
-    id: int
-    email: str
 
 
 class Login(Schema):
-    """A token request (RFC 6749 §4.3.2); what it does not know is ignored (§3.2)."""
+    """A token request (RFC 6749 §4.3.2); a field that is not known is ignored (§3.2)."""
 
     model_config = {"extra": "ignore"}
     content_types = ("application/json", "application/x-www-form-urlencoded")
-    error = {"error": "invalid_request"}
     grant_type: str = "password"
     username: Username = Field(validation_alias=pydantic.AliasChoices("username", "email"))
     password: str = Field(min_length=1)
 
 
-class Token(Schema):
-    """An access token and its life in seconds (RFC 6749 §5.1)."""
-
-    access_token: str
-    token_type: Literal["bearer"] = "bearer"
-    expires_in: int
-
-
-class TaskCreate(Schema):
-    title: Title
-    done: bool = False
-    due: Day | None = None
-
-
 class TaskChange(Schema):
-    """What to change of a task (RFC 7396)."""
+    """What to change of a task; a field that is missing stays as it is (RFC 7396)."""
 
     content_types = ("application/json", "application/merge-patch+json")
     title: Title | MISSING = MISSING
     done: bool | MISSING = MISSING
     due: Day | None | MISSING = MISSING
-
-
-class TaskRead(Schema):
-    id: int
-    title: str
-    done: bool
-    due: date | None  # left out where there is none
 
 
 class TaskQuery(Schema):
@@ -208,8 +177,13 @@ class TaskQuery(Schema):
     cursor: Cursor | None = None
 
 
-class ClearQuery(Schema):
-    done: Literal["true"]
+schema = partial(pydantic.create_model, __base__=Schema)  # a field is its type, or (type, default)
+Account = schema("Account", email=Email, password=Password)
+AccountRead = schema("AccountRead", id=int, email=str)
+Token = schema("Token", access_token=str, token_type=(Literal["bearer"], "bearer"), expires_in=int)
+TaskCreate = schema("TaskCreate", title=Title, done=(bool, False), due=(Day | None, None))
+TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=date | None)
+ClearQuery = schema("ClearQuery", done=Literal["true"])
 
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
@@ -253,19 +227,29 @@ def authenticate() -> int:
     """Return the id of the user whose token the request bears (RFC 6750 §2.1), or answer 401."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise problem(401, "Not authenticated")
+        abort(401, "Not authenticated")
     try:
-        claims = decode_token(token.strip())
-        return {"access": TypeAdapter(Id).validate_python}[claims["type"]](claims["sub"])
+        user_id, expires = verify(token.strip(), current_app.config["JWT_SECRET_KEY"])
     except Exception:  # noqa: BLE001 - whatever is wrong with a token, its bearer learns the same
-        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        raise problem(401, "Invalid token", challenge) from None
+        user_id, expires = 0, 0
+    if expires <= time():
+        abort(401, "Invalid token")
+    return user_id
+
+
+@lru_cache(10_000)
+def verify(token: str, _key: str) -> tuple[int, float]:
+    """Return whose an access token is, and until when; a process verifies each but once."""
+    claims = decode_token(token)
+    if claims["type"] != "access" or not re.fullmatch("[1-9][0-9]{0,17}", claims["sub"]):
+        raise ValueError("not an access token of a user")
+    return int(claims["sub"]), claims["exp"]
 
 
 def read(name: str, kind: Any, path: dict[str, str]) -> Any:
     """Read one argument of a view; 422 says what is wrong with it, never what was sent."""
     if name == "body" and request.mimetype not in kind.content_types:
-        raise problem(415, f"Content-Type must be {' or '.join(kind.content_types)}", **kind.error)
+        abort(415, f"Content-Type must be {' or '.join(kind.content_types)}")
     try:
         if name == "body" and request.mimetype.endswith("json"):
             return kind.model_validate_json(request.get_data())
@@ -275,29 +259,31 @@ def read(name: str, kind: Any, path: dict[str, str]) -> Any:
         return kind.validate_python(path.get(name, request.headers.get(name.replace("_", "-"))))
     except pydantic.ValidationError as error:
         if name in path:  # an id that cannot exist is not found, like one that does not
-            raise problem(404, f"{name.removesuffix('_id').title()} not found") from None
+            abort(404, f"{name.removesuffix('_id').title()} not found")
         where = name if name in ("body", "query") else "header"
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        detail = [one | {"loc": (where, *one["loc"])} for one in found]
-        raise problem(422, detail, **getattr(kind, "error", {})) from None
+        abort(422, [problem | {"loc": (where, *problem["loc"])} for problem in found])
 
 
 # --- Errors: one envelope for every failure -------------------------------------------------------
-def problem(status: int, detail: Any, headers: Any = None, **more: str) -> HTTPException:
-    """Return an error answer to raise; 401 says how to authenticate (RFC 9110 §11.6.1)."""
-    headers = headers or ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
-    body = to_json({"detail": detail} | more) + b"\n"
-    response = Response(body, status, headers, mimetype="application/json")
-    return HTTPException(detail, response)
+OAUTH_ERRORS = {400: "unsupported_grant_type", 401: "invalid_grant", 503: "temporarily_unavailable"}
 
 
-def on_error(error: Exception) -> HTTPException:
-    """Answer for what Flask refuses (its Allow stays), for a bug, and for a database in trouble."""
-    if isinstance(error, HTTPException):
-        headers = [header for header in error.get_headers() if header[0] != "Content-Type"]
-        return problem(error.code, error.name, headers)
-    current_app.logger.error("Database: %s", type(error).__name__)
-    return problem(503, "The database does not answer", {"Retry-After": "5"})
+def on_error(error: Exception) -> Response:
+    """Answer for a refusal (its headers stay), for a bug, and for a database in trouble."""
+    if not isinstance(error, HTTPException):
+        current_app.logger.error("Database: %s", type(error).__name__)
+        error = ServiceUnavailable("The database does not answer", retry_after=5)
+    response = error.get_response()
+    said = error.name if error.description == type(error).description else error.description
+    body = {"detail": said}
+    if error.code == 401:  # how to authenticate (RFC 6750 §3)
+        challenge = 'Bearer error="invalid_token"' if said == "Invalid token" else "Bearer"
+        response.headers["WWW-Authenticate"] = challenge
+    if request.path == "/auth/token":  # as OAuth clients expect (RFC 6749 §5.2)
+        body["error"] = OAUTH_ERRORS.get(error.code, "invalid_request")
+    response.data, response.mimetype = to_json(body) + b"\n", "application/json"
+    return response
 
 
 # --- Routes: /auth --------------------------------------------------------------------------------
@@ -312,19 +298,19 @@ def register(body: Account) -> AccountRead:
     try:
         return execute(account.returning(User.id, User.email))[0]
     except exc.IntegrityError:
-        raise problem(400, "Email already exists") from None
+        abort(400, "Email already exists")
 
 
 @endpoint(api.post("/auth/token"), public=True)
 def create_token(body: Login) -> Token:
     """Give an access token for an email and its password."""
     if body.grant_type != "password":
-        raise problem(400, "grant_type must be password", error="unsupported_grant_type")
+        abort(400, "grant_type must be password")
     found = execute(sa.select(User.id, User.password_hash).where(User.email == body.username))
     if not found:
         bcrypt.generate_password_hash(body.password)  # takes as long as checking one
     if not found or not bcrypt.check_password_hash(found[0].password_hash, body.password):
-        raise problem(401, "Invalid credentials", error="invalid_grant")
+        abort(401, "Invalid credentials")
     life = int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds())
     token = Token(access_token=create_access_token(str(found[0].id)), expires_in=life)
     return token, {"Cache-Control": "no-store"}
@@ -335,7 +321,7 @@ def read_account() -> AccountRead:
     """Return the caller's account."""
     found = execute(sa.select(User.id, User.email).where(User.id == CALLER))
     if not found:
-        raise problem(404, "User not found")
+        abort(404, "User not found")
     return found[0]
 
 
@@ -364,9 +350,9 @@ def one_task(statement: Any, task_id: int, tags: Any = None) -> tuple[sa.Row, di
         wanted = [sa.cast(Task.version, sa.String).in_(list(tags.as_set()))]
     rows = own(statement.where(*this, *wanted))
     if not rows and wanted and own(sa.select(Task.id).where(*this)):
-        raise problem(412, "Task has changed")
+        abort(412, "Task has changed")
     if not rows:
-        raise problem(404, "Task not found")
+        abort(404, "Task not found")
     return rows[0], {"ETag": f'"{rows[0].version}"'}
 
 
@@ -409,7 +395,7 @@ def created_before(key: str | None, digest: str) -> sa.Row:
     found = own(sa.select(*TASK, Task.idempotency_digest).where(OWN, Task.idempotency_key == key))
     if not found or found[0].idempotency_digest != digest:
         said = "Idempotency-Key was used with another body"
-        raise problem(422, [{"type": "idempotency_key", "loc": ["body"], "msg": said}])
+        abort(422, [{"type": "idempotency_key", "loc": ["body"], "msg": said}])
     return found[0]
 
 
@@ -460,8 +446,8 @@ def create_user(email: str) -> None:
     except HTTPException as error:
         raise click.ClickException(error.description) from None
     except pydantic.ValidationError as error:
-        wrong = [f"{one['loc'][0]}: {one['msg']}" for one in error.errors()]
-        raise click.ClickException("; ".join(wrong)) from None
+        wrong = error.errors()[0]
+        raise click.ClickException(f"{wrong['loc'][0]}: {wrong['msg']}") from None
 
 
 def finish(response: Response) -> Response:
@@ -512,7 +498,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=64 * 1024,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "AUTOCOMMIT", "pool_pre_ping": True},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "isolation_level": "AUTOCOMMIT",
+            "max_overflow": 0,
+            "pool_pre_ping": True,
+            "pool_size": 10,
+        },
     )
     for extension in (db, jwt, bcrypt):
         extension.init_app(app)
