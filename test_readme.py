@@ -108,6 +108,31 @@ def test_make_run_makes_a_key_once(tmp_path):
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_plain_flask_run_serves_what_env_example_says(tmp_path):
+    for name in ("Makefile", ".env.example", "todo.py"):
+        shutil.copy(HERE / name, tmp_path)
+    subprocess.run(["make", ".env"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    assert "FLASK_RUN_PORT=8000\n" in (tmp_path / ".env").read_text()
+    port = free_port()
+    ours = ("APP_", "FLASK_", "DATABASE_")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    env["FLASK_RUN_PORT"] = str(port)  # the environment wins over .env
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(["flask", "run"], cwd=tmp_path, env=env, **quiet)
+    try:
+        for _ in range(100):
+            try:
+                assert call(port, "GET", "/health")[0] == 200
+                break
+            except OSError:
+                assert server.poll() is None
+                time.sleep(0.1)
+        assert (tmp_path / "todo.db").exists()
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
 def test_httpie_as_in_the_tutorial(tmp_path):
     with serving(tmp_path, workers=1, APP_DATABASE_URL=f"sqlite:///{tmp_path}/todo.db") as (
         port,

@@ -956,6 +956,7 @@ def test_the_log_names_requests_and_keeps_secrets(database, tmp_path):
     [
         ({"APP_SECRET_KEY": ""}, "APP_SECRET_KEY must be at least 32 random bytes"),
         ({"APP_SECRET_KEY": "hunter2"}, "APP_SECRET_KEY must be at least 32 random bytes"),
+        ({"APP_SECRET_KEY": "x" * 31}, "APP_SECRET_KEY must be at least 32 random bytes"),
         ({"APP_SECRET_KEY": "change-me"}, "APP_SECRET_KEY must be at least 32 random bytes"),
         ({"APP_BCRYPT_ROUNDS": "hunter2"}, "APP_BCRYPT_ROUNDS must be 4 to 20"),
         ({"APP_BCRYPT_ROUNDS": "3"}, "APP_BCRYPT_ROUNDS must be 4 to 20"),
@@ -1024,6 +1025,14 @@ def test_every_platforms_url_is_understood(scheme):
     assert url.query == {"sslmode": "require"}
     assert "crét" not in f"{settings!r} {settings}"
     assert KEY not in f"{settings!r} {settings}"
+    assert todo.Settings(secret_key="ключ" * 4).secret_key  # 32 bytes, though 16 characters
+
+
+def test_no_connection_is_left_for_a_fork_to_share(app):
+    with app.app_context():
+        assert todo.db.engine.pool.checkedin() == 0
+        todo.execute(sa.select(1))
+        assert todo.db.engine.pool.checkedin() == 1
 
 
 def test_the_platforms_own_url_is_used(tmp_path):

@@ -51,7 +51,7 @@ class Settings(BaseModel):
     """What an operator sets: `secret_key` by APP_SECRET_KEY in the environment, and so on."""
 
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
-    secret_key: pydantic.SecretStr = Field(min_length=32, description="at least 32 random bytes")
+    secret_key: pydantic.SecretBytes = Field(min_length=32, description="at least 32 random bytes")
     database_url: Annotated[str, AfterValidator(read_url)] = Field(
         "sqlite:///todo.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
     )
@@ -80,10 +80,10 @@ bcrypt = Bcrypt()
 api = Blueprint("api", __name__, cli_group=None)
 
 
-def execute(statement: sa.Executable) -> list[sa.Row]:
+def execute(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     """Run one statement, committed by itself, and return its rows."""
     with db.engine.connect() as connection:
-        return connection.execute(statement).all()
+        return connection.execute(statement, values).all()
 
 
 # --- Models ---------------------------------------------------------------------------------------
@@ -329,6 +329,7 @@ def read_account() -> AccountRead:
 OWNER = sa.select(User.id).where(User.id == CALLER).scalar_subquery()
 OWN = Task.user_id == OWNER
 TASK = (Task.id, Task.title, Task.done, Task.due, Task.version)
+ADD_TASK = sa.insert(Task).values(user_id=OWNER).returning(*TASK)
 ORDERS = {"id": [Task.id], "due": [DUE_LAST, Task.id]}
 FILTERS = {
     "done": Task.done.__eq__,
@@ -340,7 +341,10 @@ FILTERS = {
 
 def own(statement: sa.Executable) -> list[sa.Row]:
     """Run a statement on the caller's tasks; where it finds none, make sure of the caller."""
-    return execute(statement) or (read_account() and [])
+    rows = execute(statement)
+    if not rows:
+        read_account()
+    return rows
 
 
 def one_task(statement: Any, task_id: int, tags: Any = None) -> tuple[sa.Row, dict[str, str]]:
@@ -384,7 +388,7 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> TaskRead:
     digest = blake2b(body.model_dump_json().encode(), digest_size=16).hexdigest()
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": digest}
     try:
-        task = execute(sa.insert(Task).values(user_id=OWNER, **sent).returning(*TASK))[0]
+        task = execute(ADD_TASK, **sent)[0]
     except exc.IntegrityError:  # the key was used before, or the caller is gone
         task = created_before(idempotency_key, digest)
     return task, {"ETag": f'"{task.version}"', "Location": f"/tasks/{task.id}"}
@@ -495,6 +499,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
+        JWT_DECODE_LEEWAY=10,  # seconds by which the clock of a host may be behind another's
         JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=64 * 1024,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
