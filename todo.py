@@ -16,12 +16,14 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, timedelta
 from functools import lru_cache, partial, wraps
 from hashlib import blake2b
 from pathlib import Path
 from time import time
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote
 
 import click
 import pydantic
@@ -126,7 +128,7 @@ class Task(db.Model):
 # --- Schemas: what comes in and what goes out -----------------------------------------------------
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-Username = Annotated[Text, AfterValidator(str.lower)]
+Username = Annotated[Text, StringConstraints(to_lower=True)]
 Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
 Password = Annotated[str, Field(min_length=8, max_length=1024)]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
@@ -187,6 +189,9 @@ ClearQuery = schema("ClearQuery", done=Literal["true"])
 
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
+LARGEST_BODY = 64 * 1024
+
+
 def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callable:
     """Serve a view at a route: validate what its annotations ask for, send what it returns.
 
@@ -210,12 +215,12 @@ def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callab
             if value is None:
                 return Response(status=204)
             body = returned.dump_json(returned.validate_python(value), exclude_none=True) + b"\n"
-            response = Response(body, status, headers, mimetype="application/json")
-            if request.method in ("GET", "HEAD"):  # 304 to a client that names what it has
-                seen = blake2b(body + headers.get("Link", "").encode(), digest_size=16)
-                response.headers.setdefault("ETag", f'"{seen.hexdigest()}"')
-                response.make_conditional(request)
-            return response
+            if request.method not in ("GET", "HEAD"):
+                return Response(body, status, headers, mimetype="application/json")
+            seen = blake2b(body + headers.get("Link", "").encode(), digest_size=16).hexdigest()
+            etag = headers.setdefault("ETag", f'"{seen}"')
+            code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
+            return Response(body, code, headers, mimetype="application/json")
 
         route(answer)
         return view
@@ -248,25 +253,43 @@ def verify(token: str, _key: str) -> tuple[int, float]:
 
 def read(name: str, kind: Any, path: dict[str, str]) -> Any:
     """Read one argument of a view; 422 says what is wrong with it, never what was sent."""
-    if name == "body" and request.mimetype not in kind.content_types:
-        abort(415, f"Content-Type must be {' or '.join(kind.content_types)}")
+    header = name.replace("_", "-").title()
     try:
-        if name == "body" and request.mimetype.endswith("json"):
-            return kind.model_validate_json(request.get_data())
+        if name == "body" and (data := read_data(kind.content_types)) is not None:
+            return kind.model_validate_json(data)
         if name in ("body", "query"):  # a field that is sent twice becomes {}, which is no string
             fields = (request.args if name == "query" else request.form).lists()
             return kind.model_validate_strings({k: v[0] if len(v) == 1 else {} for k, v in fields})
-        return kind.validate_python(path.get(name, request.headers.get(name.replace("_", "-"))))
+        return kind.validate_python(path.get(name, request.headers.get(header)))
     except pydantic.ValidationError as error:
         if name in path:  # an id that cannot exist is not found, like one that does not
             abort(404, f"{name.removesuffix('_id').title()} not found")
-        where = name if name in ("body", "query") else "header"
+        where = (name,) if name in ("body", "query") else ("header", header)
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        abort(422, [problem | {"loc": (where, *problem["loc"])} for problem in found])
+        abort(422, [problem | {"loc": where + problem["loc"]} for problem in found])
+
+
+def read_data(content_types: tuple[str, ...]) -> bytes | None:
+    """Return the whole of a JSON body, None for a form; 413, 415, or 400 if it is broken or cut."""
+    if request.mimetype not in content_types:
+        abort(415, f"Content-Type must be {' or '.join(content_types)}")
+    try:
+        data = request.get_data()
+    except Exception as error:  # noqa: BLE001 - what servers raise here has no class in common
+        abort(getattr(error, "code", 400))
+    if len(data) > LARGEST_BODY:
+        abort(413)
+    if len(data) < (request.content_length or 0):
+        abort(400, "Incomplete body")
+    return data if request.mimetype.endswith("json") else None
 
 
 # --- Errors: one envelope for every failure -------------------------------------------------------
-OAUTH_ERRORS = {400: "unsupported_grant_type", 401: "invalid_grant", 503: "temporarily_unavailable"}
+OAUTH_ERRORS = {
+    "grant_type must be password": "unsupported_grant_type",
+    "Invalid credentials": "invalid_grant",
+    "The database does not answer": "temporarily_unavailable",
+}
 
 
 def on_error(error: Exception) -> Response:
@@ -281,7 +304,7 @@ def on_error(error: Exception) -> Response:
         challenge = 'Bearer error="invalid_token"' if said == "Invalid token" else "Bearer"
         response.headers["WWW-Authenticate"] = challenge
     if request.path == "/auth/token":  # as OAuth clients expect (RFC 6749 §5.2)
-        body["error"] = OAUTH_ERRORS.get(error.code, "invalid_request")
+        body["error"] = OAUTH_ERRORS.get(str(said), "invalid_request")
     response.data, response.mimetype = to_json(body) + b"\n", "application/json"
     return response
 
@@ -460,6 +483,7 @@ def finish(response: Response) -> Response:
     sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
     response.headers["X-Request-Id"] = asked if sane else os.urandom(16).hex()
     response.headers["X-Content-Type-Options"] = "nosniff"
+    request.environ["todo.path"] = quote(request.path)  # for the log, where it stays on its line
     if response.status_code == 204:
         del response.headers["Content-Type"]
     return response
@@ -478,6 +502,8 @@ def create_tables() -> None:
     lock = "BEGIN; SELECT pg_advisory_xact_lock(7368)"
     if db.engine.dialect.name == "sqlite":
         sa.event.listen(db.engine, "connect", tune_sqlite)
+        with suppress(OSError):  # whose message would be worse than SQLite's
+            Path(db.engine.url.database).touch(0o600)
         lock = "BEGIN IMMEDIATE"
     try:
         with db.engine.connect() as connection:
@@ -501,7 +527,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
         JWT_DECODE_LEEWAY=10,  # seconds by which the clock of a host may be behind another's
         JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
-        MAX_CONTENT_LENGTH=64 * 1024,
+        MAX_CONTENT_LENGTH=LARGEST_BODY + 1,  # where a body in chunks is cut, to be refused
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={
             "isolation_level": "AUTOCOMMIT",
