@@ -189,9 +189,6 @@ ClearQuery = schema("ClearQuery", done=Literal["true"])
 
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
-LARGEST_BODY = 64 * 1024
-
-
 def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callable:
     """Serve a view at a route: validate what its annotations ask for, send what it returns.
 
@@ -210,7 +207,9 @@ def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callab
             if not public:
                 g.caller = authenticate()
             given = {name: read(name, kind, path) for name, kind in kinds.items()}
-            result = view(**{name: given[name] for name in given if name in view.__annotations__})
+            if "query" not in view.__annotations__:
+                del given["query"]
+            result = view(**given)
             value, headers = result if type(result) is tuple else (result, {})
             if value is None:
                 return Response(status=204)
@@ -277,7 +276,7 @@ def read_data(content_types: tuple[str, ...]) -> bytes | None:
         data = request.get_data()
     except Exception as error:  # noqa: BLE001 - what servers raise here has no class in common
         abort(getattr(error, "code", 400))
-    if len(data) > LARGEST_BODY:
+    if len(data) == current_app.config["MAX_CONTENT_LENGTH"]:  # where one in chunks was cut
         abort(413)
     if len(data) < (request.content_length or 0):
         abort(400, "Incomplete body")
@@ -521,20 +520,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Return the service, its tables created; without settings, by those of the environment."""
     settings = settings or Settings.from_environment()
     app = Flask(__name__, instance_path=str(Path(__file__).parent), static_folder=None)
+    pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": True}
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
         JWT_DECODE_LEEWAY=10,  # seconds by which the clock of a host may be behind another's
         JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
-        MAX_CONTENT_LENGTH=LARGEST_BODY + 1,  # where a body in chunks is cut, to be refused
+        MAX_CONTENT_LENGTH=64 * 1024 + 1,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={
-            "isolation_level": "AUTOCOMMIT",
-            "max_overflow": 0,
-            "pool_pre_ping": True,
-            "pool_size": 10,
-        },
+        SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "AUTOCOMMIT"} | pool,
     )
     for extension in (db, jwt, bcrypt):
         extension.init_app(app)
