@@ -893,7 +893,7 @@ def serving(tmp_path, workers=4, **settings):
             ["sh", "-c", f"exec {command(tmp_path)}"], cwd=tmp_path, env=env, stdout=out, stderr=out
         )
     try:
-        for _ in range(200):
+        for _ in range(600):
             try:
                 if call(port, "GET", "/health")[0] == 200:
                     break
