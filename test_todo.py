@@ -669,7 +669,7 @@ def test_a_cursor_is_right_under_inserts_and_deletes(ada, sort):
     assert "q=" in page.headers["Link"]
 
 
-def test_pages_and_clearing_are_served_by_an_index(app, ada):
+def test_every_page_is_served_by_an_index(app, ada):
     with app.app_context():
         todo.g.caller = 1
         wanted = [todo.TaskQuery(), todo.TaskQuery(sort="due")]
@@ -1239,6 +1239,7 @@ def test_a_database_that_was_down_is_picked_up_again(own_postgres, tmp_path):
             status, body, headers = call(port, method, path, {"title": "x"}, **bearer)
             assert (status, body) == (503, {"detail": "The database does not answer"})
             assert headers["Retry-After"] == "5"
+        assert call(port, "POST", "/auth/token", account)[1]["error"] == "temporarily_unavailable"
         switch(True)
         assert racing(16, lambda _: call(port, "GET", "/tasks", **bearer)[0]) == [200] * 16
         assert call(port, "GET", "/tasks", **bearer)[1] == [
