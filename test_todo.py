@@ -20,10 +20,12 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 import sqlalchemy as sa
 from flask_jwt_extended import create_access_token, create_refresh_token
 
@@ -116,9 +118,10 @@ def test_the_whole_story(client):
     answer = client.post("/auth/register", json=account)
     assert (answer.status_code, answer.json) == (201, {"id": 1, "email": "me@example.com"})
     answer = client.post("/auth/token", data={"username": "me@example.com", "password": PASSWORD})
-    assert answer.json.keys() == {"access_token", "token_type", "expires_in"}
+    keys = {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+    assert answer.json.keys() == keys
     assert (answer.json["token_type"], answer.json["expires_in"]) == ("bearer", 1800)
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers.get("Cache-Control") == "no-store"
     bearer = {"Authorization": f"Bearer {answer.json['access_token']}"}
     assert client.get("/tasks", headers=bearer).json == []
     answer = client.post("/tasks", headers=bearer, json={"title": "API review"})
@@ -255,20 +258,24 @@ def test_the_token_endpoint(client, ada, send, status, error):
 
 
 def tokens(app):
-    """Tokens that open nothing, by what is wrong with them."""
+    """Tokens that open nothing, for what is wrong with them."""
     url = app.config["SQLALCHEMY_DATABASE_URI"].render_as_string(hide_password=False)
     other = todo.Settings(secret_key=KEY[::-1], database_url=url)
     with app.app_context():
-        good = create_access_token("1")
+        rows = todo.execute(sa.select(*todo.SESSION))
+        claims = rows[0]._asdict()
+        good = create_access_token("1", additional_claims=claims)
         yield from [good[:-2], good + "x", good.replace(".", "", 1), "x", "...", "é", "a b"]
-        yield create_refresh_token("1")
-        yield create_access_token("1", expires_delta=todo.timedelta(seconds=-1))
-        yield create_access_token("one")
-        yield create_access_token("1" + "0" * 30)
+        yield create_refresh_token("1", additional_claims=claims)
+        past = todo.timedelta(seconds=-11)
+        yield create_access_token("1", expires_delta=past, additional_claims=claims)
+        for wrong in ({"id": "1"}, {"id": None}, {"user_id": 1.5}, {"scope": None}):
+            yield create_access_token("1", additional_claims=claims | wrong)
+        yield create_access_token("1")
         yield "eyJhbGciOiJub25lIn0." + good.split(".")[1] + "."
         yield "W" * 6000 + ".x.x"  # base64 of deeply nested JSON
     with todo.create_app(other).app_context():
-        yield create_access_token("1")
+        yield create_access_token("1", additional_claims=claims)
 
 
 def test_a_bad_token_is_invalid(app, ada):
@@ -671,7 +678,7 @@ def test_a_cursor_is_right_under_inserts_and_deletes(ada, sort):
 
 def test_every_page_is_served_by_an_index(app, ada):
     with app.app_context():
-        todo.g.caller = 1
+        todo.g.caller = todo.Claims.model_construct(id=1, user_id=1)
         wanted = [todo.TaskQuery(), todo.TaskQuery(sort="due")]
         wanted += [query.model_copy(update={"done": True}) for query in wanted]
         wanted += [query.model_copy(update={"cursor": (todo.date.max, 5)}) for query in wanted]
@@ -683,17 +690,8 @@ def test_every_page_is_served_by_an_index(app, ada):
                     explain = "EXPLAIN "
                     for setting in ("enable_seqscan", "enable_sort", "enable_bitmapscan"):
                         connection.exec_driver_sql(f"SET {setting} = off")
-                compiled = todo.page(query).compile(
-                    connection, compile_kwargs={"render_postcompile": True}
-                )
-                sql = explain + str(compiled)
-                parameters = compiled.params
-                rows = connection.exec_driver_sql(
-                    sql,
-                    tuple(parameters[name] for name in compiled.positiontup)
-                    if compiled.positional
-                    else parameters,
-                ).all()
+                sql = todo.page(query).compile(connection, compile_kwargs={"literal_binds": True})
+                rows = connection.exec_driver_sql(explain + str(sql).replace("%", "%%")).all()
                 plan = "\n".join(str(row) for row in rows)
             assert "ix_tasks" in plan
             assert "TEMP B-TREE" not in plan
@@ -808,6 +806,38 @@ def test_every_answer_has_a_request_id_and_is_not_sniffed(client, sent, kept):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_registration_can_be_closed(tmp_path):
+    url = f"sqlite:///{tmp_path}/todo.db"
+    settings = {"secret_key": KEY, "database_url": url, "bcrypt_rounds": 4}
+    app = todo.create_app(todo.Settings(**settings, registration="closed"))
+    account = {"email": "ada@example.com", "password": PASSWORD}
+    for sent in (account, {}, account | {"email": "nonsense"}):
+        answer = app.test_client().post("/auth/register", json=sent)
+        assert (answer.status_code, answer.json) == (403, {"detail": "Registration is closed"})
+        assert "WWW-Authenticate" not in answer.headers
+    run = app.test_cli_runner().invoke
+    assert run(args=["create-user", "ada@example.com"], input=f"{PASSWORD}\n").exit_code == 0
+    assert app.test_client().post("/auth/token", json=account).status_code == 200
+    assert app.test_client().post("/auth/register", json=account).status_code == 403
+
+
+def test_set_password_ends_every_session(app, ada, bob):
+    run, new = app.test_cli_runner().invoke, "battery staple"
+    assert run(args=["set-password", "ADA@example.com"], input=f"{new}\n").exit_code == 0
+    assert ada.get("/tasks").json == {"detail": "Invalid token"}
+    assert bob.get("/tasks").status_code == 200
+    for password, status in [(PASSWORD, 401), (new, 200)]:
+        login = {"username": "ada@example.com", "password": password}
+        assert app.test_client().post("/auth/token", data=login).status_code == status
+    for email, password, said in [
+        ("nobody@example.com", new, "User not found"),
+        ("ada@example.com", "short", "at least 8 characters"),
+    ]:
+        refused = run(args=["set-password", email], input=f"{password}\n")
+        assert refused.exit_code == 1
+        assert said in refused.output
+
+
 def test_create_user_reads_a_password(app, client):
     run = app.test_cli_runner().invoke
     made = run(args=["create-user", "Me@example.com"], input=f"{PASSWORD}\n")
@@ -837,6 +867,353 @@ def test_two_apps_live_in_one_process(tmp_path):
     assert ada.get("/auth/me").json["email"] == "ada@example.com"
     bearer = {"Authorization": ada.environ_base["HTTP_AUTHORIZATION"]}
     assert apps[1].test_client().get("/auth/me", headers=bearer).json == {"detail": "Invalid token"}
+
+
+# --- Sessions: scopes, refresh tokens, taking back, throttle ----------------------------------------
+
+
+def grant(client, status=200, **fields):
+    """Ask for tokens with a form; return the answer's JSON."""
+    answer = client.post("/auth/token", data=fields)
+    assert answer.status_code == status, answer.text
+    assert status != 200 or answer.headers.get("Cache-Control") == "no-store"
+    return answer.json
+
+
+def bearing(app, token):
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    return client
+
+
+def works(app, token):
+    answer = bearing(app, token).get("/tasks")
+    assert answer.json == ([] if answer.status_code == 200 else {"detail": "Invalid token"})
+    return answer.status_code == 200
+
+
+@pytest.fixture
+def pass_time(monkeypatch):
+    """Let the service's clock go on by seconds."""
+    return lambda seconds: monkeypatch.setattr(todo, "time", partial(added, todo.time, seconds))
+
+
+def added(clock, seconds):
+    return clock() + seconds
+
+
+REFRESH = {"grant_type": "refresh_token"}
+SCOPES = ["tasks:read", "tasks:write", "account"]
+GUARDED = [
+    ("GET", "/tasks", "tasks:read"),
+    ("GET", "/tasks/1", "tasks:read"),
+    ("POST", "/tasks", "tasks:write"),
+    ("DELETE", "/tasks?done=true", "tasks:write"),
+    ("PATCH", "/tasks/1", "tasks:write"),
+    ("DELETE", "/tasks/1", "tasks:write"),
+    ("GET", "/auth/me", "account"),
+    ("PUT", "/auth/me/password", "account"),
+    ("DELETE", "/auth/me", "account"),
+]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_token_opens_the_routes_of_its_scope(app, ada, scope):
+    add(ada, done=True)
+    given = grant(ada, **GOOD, scope=scope)
+    assert given["scope"] == scope
+    narrow = bearing(app, given["access_token"])
+    for method, path, needed in GUARDED:
+        answer = narrow.open(path, method=method, json={"nonsense": 1})
+        if scope == needed:
+            assert answer.status_code not in (401, 403), (method, path)
+        else:
+            assert answer.status_code == 403, (method, path)
+            assert answer.json == {"detail": f"The token lacks the scope {needed}"}
+            challenge = answer.headers["WWW-Authenticate"]
+            assert challenge == 'Bearer error="insufficient_scope"'
+    guarded = {
+        (method, path.partition("?")[0].replace("1", "<task_id>")) for method, path, _ in GUARDED
+    }
+    open_to_all = {"/auth/register", "/auth/token", "/auth/revoke", "/health"}
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule not in open_to_all]
+    assert guarded == {(m, r.rule) for r in rules for m in r.methods - {"HEAD", "OPTIONS"}}
+
+
+def test_a_read_only_token_does_no_harm(app, ada):
+    add(ada, "Keep me")
+    reading = bearing(app, grant(ada, **GOOD, scope="tasks:read")["access_token"])
+    assert titles(reading) == ["Keep me"]
+    for method, path, scope in GUARDED:
+        if scope != "tasks:read":
+            assert reading.open(path, method=method, json={"title": "x"}).status_code == 403
+    assert titles(ada) == ["Keep me"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ("", "tasks:read tasks:write account"),
+        ("account tasks:read", "account tasks:read"),
+        ("  tasks:write  ", "tasks:write"),
+        ("nonsense", None),
+        ("tasks:read nonsense", None),
+        ("tasks", None),
+        ("TASKS:READ", None),
+        ("*", None),
+    ],
+)
+def test_a_scope_is_granted_or_refused_as_a_whole(ada, asked, granted):
+    answer = grant(ada, 200 if granted else 400, **GOOD, scope=asked)
+    assert answer.get("scope") == granted
+    assert answer.get("error") == (None if granted else "invalid_scope")
+
+
+def test_a_refresh_can_only_narrow(app, ada):
+    first = grant(ada, **GOOD, scope="tasks:read account")
+    token = first["refresh_token"]
+    for asked in ("tasks:write", "tasks:read tasks:write", "nonsense"):
+        refused = grant(ada, 400, **REFRESH, refresh_token=token, scope=asked)
+        assert refused["error"] == "invalid_scope"
+    second = grant(ada, **REFRESH, refresh_token=token, scope="account")
+    assert second["scope"] == "account"
+    assert bearing(app, second["access_token"]).get("/tasks").status_code == 403
+    third = grant(ada, **REFRESH, refresh_token=second["refresh_token"])
+    assert third["scope"] == "tasks:read account"  # what the session has, RFC 6749 §6
+
+
+def test_a_refresh_token_works_once_and_gives_the_next(app, ada, pass_time):
+    seen, given = set(), grant(ada, **GOOD)
+    for _ in range(4):
+        assert set(given) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+        assert (given["token_type"], given["expires_in"]) == ("bearer", 1800)
+        assert works(app, given["access_token"])
+        assert given["refresh_token"] not in seen
+        seen.add(given["refresh_token"])
+        pass_time(400)
+        given = grant(ada, **REFRESH, refresh_token=given["refresh_token"])
+
+
+def test_a_used_refresh_token_is_good_for_a_minute(app, ada, pass_time):
+    first = grant(ada, **GOOD)
+    for _ in range(3):  # lost answers, or other tabs
+        again = grant(ada, **REFRESH, refresh_token=first["refresh_token"])
+    last = grant(ada, **REFRESH, refresh_token=again["refresh_token"])
+    pass_time(55)
+    grant(ada, **REFRESH, refresh_token=first["refresh_token"])
+    assert works(app, last["access_token"])
+    pass_time(10)
+    assert works(app, grant(ada, **REFRESH, refresh_token=last["refresh_token"])["access_token"])
+
+
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_a_refresh_token_that_comes_late_ends_its_session(app, ada, pass_time, rotations):
+    old = newest = grant(ada, **GOOD)
+    for _ in range(rotations):
+        newest = grant(ada, **REFRESH, refresh_token=newest["refresh_token"])
+        pass_time(65)
+    if rotations == 2:  # also just after the next use
+        newest = grant(ada, **REFRESH, refresh_token=newest["refresh_token"])
+    other = grant(ada, **GOOD)
+    reused = grant(ada, 401, **REFRESH, refresh_token=old["refresh_token"])
+    assert reused == {"detail": "Invalid token", "error": "invalid_grant"}
+    assert not works(app, newest["access_token"])
+    grant(ada, 401, **REFRESH, refresh_token=newest["refresh_token"])
+    assert works(app, other["access_token"])  # another login is another session
+
+
+def test_only_a_refresh_token_refreshes(app, ada):
+    given = grant(ada, **GOOD)
+    with app.app_context():
+        claims = todo.read_token(given["refresh_token"], "refresh").model_dump(exclude={"exp"})
+        past = todo.timedelta(seconds=-11)
+        expired = create_refresh_token("1", expires_delta=past, additional_claims=claims)
+    for token in (given["access_token"], expired, "nonsense", given["refresh_token"] + "x", ""):
+        answer = grant(ada, 401, **REFRESH, refresh_token=token)
+        assert answer == {"detail": "Invalid token", "error": "invalid_grant"}
+    assert grant(ada, 422, **REFRESH)["error"] == "invalid_request"
+    assert bearing(app, given["refresh_token"]).get("/tasks").status_code == 401
+    assert works(app, given["access_token"])
+
+
+@pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+def test_a_revoked_session_is_over_at_once(app, ada, kind):
+    one, other = grant(ada, **GOOD), grant(ada, **GOOD)
+    assert works(app, one["access_token"])
+    for _ in range(2):
+        answer = ada.post("/auth/revoke", data={"token": one[kind], "token_type_hint": "x"})
+        assert (answer.status_code, answer.json) == (200, {})
+    assert not works(app, one["access_token"])
+    grant(ada, 401, **REFRESH, refresh_token=one["refresh_token"])
+    assert works(app, other["access_token"])
+
+
+def test_revoking_tells_nothing(client):
+    for token in ("nonsense", "", "a.b.c"):
+        assert client.post("/auth/revoke", data={"token": token}).status_code == 200
+    missing = client.post("/auth/revoke", data={"nonsense": "x"})
+    assert (missing.status_code, missing.json["error"]) == (422, "invalid_request")
+
+
+def test_a_new_password_ends_every_session(app, ada, bob):
+    one, new = grant(ada, **GOOD), {"username": "ada@example.com", "password": "battery staple"}
+    change = {"password": PASSWORD, "new_password": new["password"]}
+    for wrong, status in [
+        (change | {"password": "wrong horse"}, 401),
+        (change | {"new_password": "short"}, 422),
+        (change | {"new_password": None}, 422),
+        ({"password": PASSWORD}, 422),
+    ]:
+        assert ada.put("/auth/me/password", json=wrong).status_code == status
+    assert works(app, one["access_token"])
+    assert ada.put("/auth/me/password", json=change).status_code == 204
+    assert not works(app, one["access_token"])
+    assert ada.get("/tasks").json == {"detail": "Invalid token"}
+    grant(ada, 401, **REFRESH, refresh_token=one["refresh_token"])
+    grant(ada, 401, **GOOD)
+    assert works(app, grant(ada, **new)["access_token"])
+    assert bob.get("/tasks").status_code == 200
+
+
+def test_a_login_with_the_old_password_does_not_survive_its_change(app, ada, monkeypatch):
+    """The change comes between the check of the password and the start of the session."""
+    check = todo.bcrypt.check_password_hash
+
+    def check_then_change(password_hash, password):
+        good = check(password_hash, password)
+        todo.store_password(todo.User.email == GOOD["username"], "battery staple")
+        return good
+
+    monkeypatch.setattr(todo.bcrypt, "check_password_hash", check_then_change)
+    assert not works(app, grant(ada, **GOOD)["access_token"])
+
+
+def test_of_two_changes_of_a_password_one_wins(app, ada, monkeypatch):
+    check = todo.bcrypt.check_password_hash
+
+    def check_then_change(password_hash, password):
+        good = check(password_hash, password)
+        todo.store_password(todo.User.email == GOOD["username"], "battery staple")
+        return good
+
+    monkeypatch.setattr(todo.bcrypt, "check_password_hash", check_then_change)
+    change = {"password": PASSWORD, "new_password": "another horse"}
+    assert ada.put("/auth/me/password", json=change).status_code == 401
+    assert ada.delete("/auth/me", json={"password": PASSWORD}).status_code == 401
+    monkeypatch.undo()
+    grant(ada, username=GOOD["username"], password="battery staple")
+
+
+def test_a_deleted_account_is_gone_with_all_it_had(app, ada, bob):
+    add(ada, "Mine")
+    add(bob, "His")
+    given = grant(ada, **GOOD)
+    for wrong, status in [({"password": "wrong horse"}, 401), ({}, 422), ({"password": 1}, 422)]:
+        assert ada.delete("/auth/me", json=wrong).status_code == status
+    assert titles(ada) == ["Mine"]
+    assert ada.delete("/auth/me", json={"password": PASSWORD}).status_code == 204
+    for path in ("/tasks", "/auth/me"):
+        answer = ada.get(path)
+        assert (answer.status_code, answer.json) == (404, {"detail": "User not found"})
+    grant(ada, 401, **GOOD)
+    grant(ada, 401, **REFRESH, refresh_token=given["refresh_token"])
+    with app.app_context():
+        assert todo.execute(sa.select(todo.Task.title)) == [("His",)]
+        assert len(todo.execute(sa.select(todo.Session.id))) == 1
+    assert titles(sign_up(app, "ada@example.com")) == []
+    assert ada.get("/tasks").status_code == 404
+
+
+def test_expired_sessions_go_at_the_next_login(app, ada, bob, pass_time):
+    pass_time(29 * 86_400)
+    given = grant(ada, **GOOD)
+    with app.app_context():
+        assert len(todo.execute(sa.select(todo.Session.id))) == 3
+    pass_time(2 * 86_400)
+    grant(ada, **GOOD)
+    with app.app_context():
+        assert len(todo.execute(sa.select(todo.Session.id))) == 2
+    grant(ada, 401, **REFRESH, refresh_token=given["refresh_token"])  # whose exp has passed
+
+
+def fail(client, times=1, email="ada@example.com", address="192.0.2.1", **headers):
+    """Log in with a wrong password; return the statuses and the last answer."""
+    statuses = []
+    for _ in range(times):
+        answer = client.post(
+            "/auth/token",
+            data={"username": email, "password": "wrong horse"},
+            environ_overrides={"REMOTE_ADDR": address},
+            headers=headers,
+        )
+        statuses.append(answer.status_code)
+    return statuses, answer
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com", "ADA@example.com"])
+def test_ten_failed_logins_a_minute_are_enough(client, ada, email):
+    statuses, last = fail(client, 12, email)
+    assert statuses == [401] * 10 + [429] * 2
+    assert last.json == {"detail": "Too many failed logins", "error": "temporarily_unavailable"}
+    assert 1 <= int(last.headers["Retry-After"]) <= 60
+    login = {"username": email.lower(), "password": PASSWORD}
+    blocked = client.post("/auth/token", data=login, environ_base={"REMOTE_ADDR": "192.0.2.1"})
+    assert blocked.status_code == 429  # the right password does not help
+    assert fail(client, email="bob@example.com")[0] == [401]
+    assert fail(client, email=email, address="192.0.2.2")[0] == [401]
+    assert ada.get("/tasks").status_code == 200
+
+
+def test_successes_are_not_counted(client, ada):
+    for _ in range(15):
+        grant(client, **GOOD)
+    for _ in range(9):
+        grant(client, 401, **GOOD | {"password": "wrong horse"})
+    for _ in range(5):
+        grant(client, **GOOD)
+    grant(client, 401, **GOOD | {"password": "wrong horse"})
+    grant(client, 429, **GOOD)
+
+
+def test_an_address_has_a_hundred_failures_a_minute(client):
+    statuses = [fail(client, email=f"{at}@example.com")[0][0] for at in range(102)]
+    assert statuses == [401] * 100 + [429] * 2
+    assert fail(client, email="x@example.com", address="192.0.2.2")[0] == [401]
+
+
+def test_every_check_of_a_password_is_throttled(ada):
+    for _ in range(5):
+        assert ada.delete("/auth/me", json={"password": "wrong horse"}).status_code == 401
+        wrong = {"password": "wrong horse", "new_password": "battery staple"}
+        assert ada.put("/auth/me/password", json=wrong).status_code == 401
+    assert ada.delete("/auth/me", json={"password": PASSWORD}).status_code == 429
+    grant(ada, 429, **GOOD)
+
+
+def proxied(tmp_path, proxies):
+    return todo.create_app(
+        todo.Settings(
+            secret_key=KEY,
+            database_url=f"sqlite:///{tmp_path}/todo.db",
+            bcrypt_rounds=4,
+            trusted_proxies=proxies,
+        )
+    ).test_client()
+
+
+def test_a_forged_address_is_not_believed(tmp_path):
+    client = proxied(tmp_path, 0)
+    for at in range(10):
+        fail(client, X_Forwarded_For=f"192.0.2.{at}")
+    assert fail(client, X_Forwarded_For="192.0.2.99")[0] == [429]
+
+
+def test_behind_a_proxy_its_word_counts(tmp_path):
+    client = proxied(tmp_path, 1)
+    for at in range(10):  # what the client forged comes first, what the proxy saw last
+        fail(client, X_Forwarded_For=f"192.0.2.{at}, 198.51.100.7")
+    assert fail(client, X_Forwarded_For="192.0.2.99, 198.51.100.7")[0] == [429]
+    assert fail(client, X_Forwarded_For="192.0.2.99, 198.51.100.8")[0] == [401]
 
 
 # --- The server: gunicorn by the Procfile ---------------------------------------------------------
@@ -940,6 +1317,82 @@ def test_races_have_one_winner(database, tmp_path):
         guarded = bearer | {"If_Match": '"18"'}
         gone = racing(16, lambda at: call(port, "DELETE", path, **guarded)[0])
         assert sorted(gone) == [204] + [404] * 15
+    assert "Traceback" not in log.read_text()
+
+
+def test_sessions_hold_across_workers(database, tmp_path):
+    """Many refresh at once by one token, and what one worker revokes is dead on all."""
+    with serving(tmp_path, APP_DATABASE_URL=database) as (port, log):
+        log_in(port)
+        first = call(port, "POST", "/auth/token", GOOD)[1]
+        again = REFRESH | {"refresh_token": first["refresh_token"]}
+        given = racing(16, lambda _: call(port, "POST", "/auth/token", again))
+        assert {status for status, _, _ in given} == {200}
+        bearer = {"Authorization": f"Bearer {given[7][1]['access_token']}"}
+        assert set(racing(16, lambda _: call(port, "GET", "/tasks", **bearer)[0])) == {200}
+        revoked = {"token": given[9][1]["refresh_token"]}
+        assert set(racing(16, lambda _: call(port, "POST", "/auth/revoke", revoked)[0])) == {200}
+        assert set(racing(16, lambda _: call(port, "GET", "/tasks", **bearer)[0])) == {401}
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.fixture
+def own_redis(tmp_path):
+    """A Redis server of our own; yields its URL and a function that starts it again."""
+    if not shutil.which("redis-server"):
+        pytest.skip("no Redis server")
+    port = free_port()
+    started = []
+
+    def start():
+        args = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        with (tmp_path / "redis.log").open("a") as out:
+            started.append(subprocess.Popen(["redis-server", *args], cwd=tmp_path, stdout=out))
+        for _ in range(200):
+            with suppress(redis.ConnectionError):
+                if redis.Redis(port=port).ping():
+                    return started[-1]
+            time.sleep(0.05)
+        raise AssertionError("Redis does not answer")
+
+    yield f"redis://127.0.0.1:{port}/0", start
+    for server in started:
+        server.kill()
+        server.wait()
+
+
+def test_servers_share_one_throttle_and_survive_its_loss(own_redis, tmp_path):
+    url, start = own_redis
+    server = start()
+    wrong, settings = GOOD | {"password": "wrong horse"}, {"APP_RATE_LIMIT_STORAGE": url}
+    settings["APP_DATABASE_URL"] = f"sqlite:///{tmp_path}/todo.db"
+    with (
+        serving(tmp_path, workers=2, **settings) as (one, log),
+        serving(tmp_path, workers=2, **settings) as (two, _),
+    ):
+        log_in(one)
+        statuses = [call((one, two)[at % 2], "POST", "/auth/token", wrong)[0] for at in range(12)]
+        assert statuses == [401] * 10 + [429] * 2
+        assert call(two, "POST", "/auth/token", GOOD)[2]["Retry-After"] == "60"
+        keys = b" ".join(redis.Redis.from_url(url).keys())
+        assert keys
+        assert b"ada" not in keys
+        assert b"127" not in keys
+
+        server.kill()
+        server.wait()
+        statuses = [call(one, "POST", "/auth/token", wrong)[0] for _ in range(24)]
+        assert set(statuses) == {401, 429}  # each worker counts for itself
+        assert statuses[-1] == 429
+        assert call(two, "POST", "/auth/token", GOOD)[0] == 200
+        unreachable = log.read_text().count("falling back to in-memory storage")
+        assert 1 <= unreachable <= 2  # once a worker
+        start()
+        deadline = time.monotonic() + 60
+        while not redis.Redis.from_url(url).keys():
+            assert time.monotonic() < deadline, log.read_text()
+            assert call(one, "POST", "/auth/token", wrong)[0] in (401, 429)
+            time.sleep(0.1)
     assert "Traceback" not in log.read_text()
 
 

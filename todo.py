@@ -1,6 +1,7 @@
 """Todo API: accounts, tokens and to-do tasks over HTTP, in one file.
 
-    POST /auth/register, POST /auth/token, GET /auth/me     sign up, log in (OAuth 2), who am I
+    POST /auth/register, /auth/token, /auth/revoke          sign up, log in or refresh, log out
+    GET, DELETE /auth/me, PUT /auth/me/password             who am I, delete me, change my password
     GET, POST, DELETE /tasks                                list or add tasks, clear the done ones
     GET, PATCH, DELETE /tasks/<id>                          read, change or delete one
     GET /health                                             whether the database answers
@@ -30,15 +31,18 @@ import pydantic
 import sqlalchemy as sa
 from dotenv import load_dotenv
 from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
+from flask.logging import default_handler
 from flask_bcrypt import Bcrypt
-from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from flask_limiter import Limiter
 from flask_sqlalchemy import SQLAlchemy
-from pydantic import MISSING, AfterValidator, BaseModel, Field, StringConstraints, TypeAdapter
+from pydantic import MISSING, AfterValidator, AliasChoices, BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
 from sqlalchemy import exc
 from sqlalchemy.orm import Mapped, mapped_column
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.http import parse_etags
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 
 # --- Settings: the only reader of the environment -------------------------------------------------
@@ -58,7 +62,13 @@ class Settings(BaseModel):
         "sqlite:///todo.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=525_600, description="1 to 525600")
+    refresh_token_expire_days: int = Field(30, ge=1, le=3650, description="1 to 3650")
     bcrypt_rounds: int = Field(12, ge=4, le=20, description="4 to 20")
+    registration: Literal["open", "closed"] = Field("open", description="open or closed")
+    trusted_proxies: int = Field(0, ge=0, le=10, description="0 to 10")
+    rate_limit_storage: str = Field(
+        "memory://", pattern="^(memory|rediss?)://", description="memory:// or redis://HOST:PORT"
+    )
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -79,6 +89,8 @@ class Settings(BaseModel):
 db = SQLAlchemy()
 jwt = JWTManager()
 bcrypt = Bcrypt()
+limiter = Limiter(str, strategy="moving-window", in_memory_fallback_enabled=True)
+limiter.logger.addHandler(default_handler)
 api = Blueprint("api", __name__, cli_group=None)
 
 
@@ -86,6 +98,11 @@ def execute(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     """Run one statement, committed by itself, and return its rows."""
     with db.engine.connect() as connection:
         return connection.execute(statement, values).all()
+
+
+def digest(content: bytes) -> str:
+    """Return a short name of what is long, or must not be shown."""
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 # --- Models ---------------------------------------------------------------------------------------
@@ -101,6 +118,18 @@ class User(db.Model):
     id: Mapped[int] = mapped_column(ID, primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]
+
+
+class Session(db.Model):
+    """A login, for as long as its user's password hash stays; `refreshed_at` is in Unix seconds."""
+
+    __tablename__, __table_args__ = "sessions", NO_ID_TWICE
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ID, sa.ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    password_hash: Mapped[str]
+    scope: Mapped[str]
+    generation: Mapped[int] = mapped_column(default=0)
+    refreshed_at: Mapped[int] = mapped_column(sa.BigInteger, index=True)
 
 
 class Task(db.Model):
@@ -127,8 +156,10 @@ class Task(db.Model):
 
 # --- Schemas: what comes in and what goes out -----------------------------------------------------
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Title = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-Username = Annotated[Text, StringConstraints(to_lower=True)]
+Title = Annotated[
+    Text, pydantic.StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
+]
+Username = Annotated[Text, pydantic.StringConstraints(to_lower=True)]
 Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
 Password = Annotated[str, Field(min_length=8, max_length=1024)]
 IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
@@ -148,14 +179,21 @@ class Schema(BaseModel):
     content_types: ClassVar = ("application/json",)
 
 
-class Login(Schema):
-    """A token request (RFC 6749 §4.3.2); a field that is not known is ignored (§3.2)."""
+class Form(Schema):
+    """What OAuth 2 sends, in JSON too; a field that is not known is ignored (RFC 6749 §3.2)."""
 
     model_config = {"extra": "ignore"}
     content_types = ("application/json", "application/x-www-form-urlencoded")
+
+
+class TokenRequest(Form):
+    """An email and its password (RFC 6749 §4.3.2), or a refresh token (§6), and a wanted scope."""
+
     grant_type: str = "password"
-    username: Username = Field(validation_alias=pydantic.AliasChoices("username", "email"))
-    password: str = Field(min_length=1)
+    username: Username | None = Field(None, validation_alias=AliasChoices("username", "email"))
+    password: str | None = Field(None, min_length=1)
+    refresh_token: str | None = None
+    scope: str = ""
 
 
 class TaskChange(Schema):
@@ -182,19 +220,27 @@ class TaskQuery(Schema):
 schema = partial(pydantic.create_model, __base__=Schema)  # a field is its type, or (type, default)
 Account = schema("Account", email=Email, password=Password)
 AccountRead = schema("AccountRead", id=int, email=str)
-Token = schema("Token", access_token=str, token_type=(Literal["bearer"], "bearer"), expires_in=int)
+PasswordChange = schema("PasswordChange", password=str, new_password=Password)
+PasswordProof = schema("PasswordProof", password=str)
+Token = schema(
+    "Token", access_token=str, token_type=str, expires_in=int, refresh_token=str, scope=str
+)
 TaskCreate = schema("TaskCreate", title=Title, done=(bool, False), due=(Day | None, None))
 TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=date | None)
 ClearQuery = schema("ClearQuery", done=Literal["true"])
+form = partial(pydantic.create_model, __base__=Form)
+Revocation = form("Revocation", token=str)
+CLAIMS = {"id": int, "user_id": int, "generation": int, "refreshed_at": int, "scope": str}
+Claims = form("Claims", type=str, exp=int, **CLAIMS)
 
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
-def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callable:
+def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
     """Serve a view at a route: validate what its annotations ask for, send what it returns.
 
     `body` and `query` are schemas; other arguments are of the URL rule, or request headers
-    (`if_match`). A view returns its value, or its value and headers; None is 204. Unless it is
-    public, 401 comes before anything else is read.
+    (`if_match`). A view returns its value, or its value and headers; None is 204. A token of
+    the scope is asked for before anything else is read, except where the scope is None.
     """
 
     def decorate(view: Callable) -> Callable:
@@ -204,8 +250,8 @@ def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callab
 
         @wraps(view)
         def answer(**path: str) -> Response:
-            if not public:
-                g.caller = authenticate()
+            if scope:
+                g.caller = authenticate(scope)
             given = {name: read(name, kind, path) for name, kind in kinds.items()}
             if "query" not in view.__annotations__:
                 del given["query"]
@@ -216,7 +262,7 @@ def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callab
             body = returned.dump_json(returned.validate_python(value), exclude_none=True) + b"\n"
             if request.method not in ("GET", "HEAD"):
                 return Response(body, status, headers, mimetype="application/json")
-            seen = blake2b(body + headers.get("Link", "").encode(), digest_size=16).hexdigest()
+            seen = digest(body + headers.get("Link", "").encode())
             etag = headers.setdefault("ETag", f'"{seen}"')
             code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
             return Response(body, code, headers, mimetype="application/json")
@@ -227,26 +273,31 @@ def endpoint(route: Callable, status: int = 200, public: bool = False) -> Callab
     return decorate
 
 
-def authenticate() -> int:
-    """Return the id of the user whose token the request bears (RFC 6750 §2.1), or answer 401."""
+def authenticate(scope: str) -> Any:
+    """Return the claims of the request's token (RFC 6750 §2.1); 401, or 403 without the scope."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         abort(401, "Not authenticated")
-    user_id, expires = 0, 0
-    with suppress(Exception):  # whatever is wrong with a token, its bearer learns the same
-        user_id, expires = verify(token.strip(), current_app.config["JWT_SECRET_KEY"])
-    if expires <= time():
-        abort(401, "Invalid token")
-    return user_id
+    claims = read_token(token.strip(), "access")
+    if scope not in claims.scope.split():
+        abort(403, (f"The token lacks the scope {scope}", "insufficient_scope"))
+    return claims
+
+
+def read_token(token: str, *kinds: str) -> Any:
+    """Return the claims of a token; whatever is wrong with it, its bearer learns the same."""
+    claims = None
+    with suppress(Exception):
+        claims = verify(token, current_app.config["JWT_SECRET_KEY"])
+    if not claims or claims.type not in kinds or claims.exp <= time():
+        abort(401, INVALID_TOKEN)
+    return claims
 
 
 @lru_cache(10_000)
-def verify(token: str, _key: bytes) -> tuple[int, float]:
-    """Return whose an access token is, and until when; a process verifies each but once."""
-    claims = decode_token(token)
-    if claims["type"] != "access":
-        raise ValueError("not an access token")
-    return TypeAdapter(Id).validate_python(claims["sub"]), claims["exp"]
+def verify(token: str, _key: bytes) -> Any:
+    """Return the claims of a token that we signed; a process verifies each but once."""
+    return Claims.model_validate(decode_token(token))
 
 
 def read(name: str, kind: Any, path: dict[str, str]) -> Any:
@@ -283,35 +334,108 @@ def read_data(content_types: tuple[str, ...]) -> bytes | None:
 
 
 # --- Errors: one envelope for every failure -------------------------------------------------------
-OAUTH_ERRORS = {
-    "grant_type must be password": "unsupported_grant_type",
-    "Invalid credentials": "invalid_grant",
-    "The database does not answer": "temporarily_unavailable",
-}
+INVALID_TOKEN = "Invalid token", "invalid_token"  # what is said, and its code in OAuth 2
+DATABASE_DOWN = "The database does not answer", "temporarily_unavailable"
+INVALID_CREDENTIALS = "Invalid credentials", "invalid_grant"
 
 
 def on_error(error: Exception) -> Response:
     """Answer for a refusal (its headers stay), for a bug, and for a database in trouble."""
     if not isinstance(error, HTTPException):
         current_app.logger.error("Database: %s", type(error).__name__)
-        error = ServiceUnavailable("The database does not answer", retry_after=5)
+        error = ServiceUnavailable(DATABASE_DOWN, retry_after=5)
     response = error.get_response()
     said = error.name if error.description == type(error).description else error.description
+    said, code = said if isinstance(said, tuple) else (said, "invalid_request")
     body = {"detail": said}
-    if error.code == 401:  # how to authenticate (RFC 6750 §3)
-        challenge = 'Bearer error="invalid_token"' if said == "Invalid token" else "Bearer"
-        response.headers["WWW-Authenticate"] = challenge
-    if request.path == "/auth/token":  # as OAuth clients expect (RFC 6749 §5.2)
-        body["error"] = OAUTH_ERRORS.get(str(said), "invalid_request")
+    if error.code == 401 or code == "insufficient_scope":  # how to authenticate (RFC 6750 §3)
+        known = code in ("invalid_token", "insufficient_scope")
+        response.headers["WWW-Authenticate"] = f'Bearer error="{code}"' if known else "Bearer"
+    if request.path in ("/auth/token", "/auth/revoke"):  # as clients expect (RFC 6749 §5.2)
+        body["error"] = code.replace("invalid_token", "invalid_grant")
+    if error.code == 429:
+        response.headers["Retry-After"] = 60
     response.data, response.mimetype = to_json(body) + b"\n", "application/json"
     return response
 
 
 # --- Routes: /auth --------------------------------------------------------------------------------
-CALLER = sa.bindparam("caller", callable_=lambda: g.caller, type_=ID)
+USER = sa.bindparam("user", callable_=lambda: g.caller.user_id, type_=ID)
+THIS = Session.id == sa.bindparam("session", callable_=lambda: g.caller.id, type_=ID)
+USERS_HASH = sa.select(User.password_hash).where(User.id == Session.user_id).scalar_subquery()
+LIVE = Session.password_hash == USERS_HASH
+END_SESSION = sa.delete(Session).where(Session.id == sa.bindparam("ended")).returning(Session.id)
+SESSION = [getattr(Session, name) for name in CLAIMS]
+OWNER = sa.select(Session.user_id).where(THIS, Session.user_id == USER, LIVE).scalar_subquery()
+FAILURE = {
+    "scope": "login",
+    "key_func": lambda: digest(str(request.remote_addr).encode()),
+    "deduct_when": lambda response: response.status_code == 401,
+    "error_message": ("Too many failed logins", "temporarily_unavailable"),
+}
+LOGIN = FAILURE | {"key_func": lambda: digest(f"{request.remote_addr} {g.email}".encode())}
 
 
-@endpoint(api.post("/auth/register"), status=201, public=True)
+@limiter.shared_limit("100/minute", **FAILURE)
+@limiter.shared_limit("10/minute", **LOGIN)
+def find_user(password: str) -> sa.Row:
+    """Return the user of `g.email` whose password this is; 401, and after too many of them 429."""
+    found = execute(sa.select(User.id, User.password_hash).where(User.email == g.email))
+    if not found:
+        bcrypt.generate_password_hash(password)  # takes as long as checking one
+    if not found or not bcrypt.check_password_hash(found[0].password_hash, password):
+        abort(401, INVALID_CREDENTIALS)
+    return found[0]
+
+
+def store_password(user: sa.ColumnElement, password: str) -> list[sa.Row]:
+    """Give a user another password, which ends all sessions that began with the old one."""
+    password_hash = bcrypt.generate_password_hash(password).decode()
+    return execute(
+        sa.update(User).where(user).values(password_hash=password_hash).returning(User.id)
+    )
+
+
+def narrow(asked: str, allowed: str) -> str:
+    """Return the scope that is asked for (RFC 6749 §3.3), by default all that is allowed."""
+    if not set(asked.split()) <= set(allowed.split()):
+        abort(400, (f"scope may name {allowed}", "invalid_scope"))
+    return " ".join(asked.split()) or allowed
+
+
+def log_in(sent: TokenRequest) -> tuple[sa.Row, str]:
+    """Begin a session for an email and its password; those that have expired go."""
+    scope, g.email = narrow(sent.scope, "tasks:read tasks:write account"), sent.username
+    user, now = find_user(sent.password), int(time())
+    expired = Session.refreshed_at < now - current_app.config["SESSION_SECONDS"]
+    execute(sa.delete(Session).where(expired).returning(Session.id))
+    begun = {"user_id": user.id, "password_hash": user.password_hash, "refreshed_at": now}
+    try:
+        return execute(sa.insert(Session).returning(*SESSION), scope=scope, **begun)[0], scope
+    except exc.IntegrityError:  # the account was just deleted
+        abort(401, INVALID_CREDENTIALS)
+
+
+def refresh(sent: TokenRequest) -> tuple[sa.Row, str]:
+    """Go on with a session by its newest refresh token, which then is used (RFC 9700 §4.14.2).
+
+    For a minute a used one does as well: it may be of another tab, or the answer was lost. One
+    that comes later may be stolen, and ends the session.
+    """
+    old, now = read_token(sent.refresh_token, "refresh"), int(time())
+    scope, this = narrow(sent.scope, old.scope), sa.and_(Session.id == old.id, LIVE)
+    following = {"generation": old.generation + 1, "refreshed_at": now}
+    use = sa.update(Session).where(this, Session.generation == old.generation).values(following)
+    late = sa.or_(Session.generation == old.generation + 1, old.refreshed_at > now - 60)
+    again = sa.select(*SESSION).where(this, Session.refreshed_at > now - 60, late)
+    rows = execute(use.returning(*SESSION)) or execute(again)
+    if not rows:
+        execute(END_SESSION, ended=old.id)
+        abort(401, INVALID_TOKEN)
+    return rows[0], scope
+
+
+@endpoint(api.post("/auth/register"), scope=None, status=201)
 def register(body: Account) -> AccountRead:
     """Create an account."""
     password_hash = bcrypt.generate_password_hash(body.password).decode()
@@ -322,32 +446,65 @@ def register(body: Account) -> AccountRead:
         abort(400, "Email already exists")
 
 
-@endpoint(api.post("/auth/token"), public=True)
-def create_token(body: Login) -> Token:
-    """Give an access token for an email and its password."""
-    if body.grant_type != "password":
-        abort(400, "grant_type must be password")
-    found = execute(sa.select(User.id, User.password_hash).where(User.email == body.username))
-    if not found:
-        bcrypt.generate_password_hash(body.password)  # takes as long as checking one
-    if not found or not bcrypt.check_password_hash(found[0].password_hash, body.password):
-        abort(401, "Invalid credentials")
-    life = int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds())
-    token = Token(access_token=create_access_token(str(found[0].id)), expires_in=life)
-    return token, {"Cache-Control": "no-store"}
+GRANTS = {"password": (log_in, "username", "password"), "refresh_token": (refresh, "refresh_token")}
 
 
-@endpoint(api.get("/auth/me"))
+@endpoint(api.post("/auth/token"), scope=None)
+def create_token(body: TokenRequest) -> Token:
+    """Give tokens for an email and its password, or for a refresh token, which works once."""
+    if body.grant_type not in GRANTS:
+        abort(400, (f"grant_type must be {' or '.join(GRANTS)}", "unsupported_grant_type"))
+    grant, *needed = GRANTS[body.grant_type]
+    if missing := [name for name in needed if getattr(body, name) is None]:
+        abort(
+            422, [{"type": "missing", "loc": ["body", n], "msg": "Field required"} for n in missing]
+        )
+    session, scope = grant(body)
+    user, claims = str(session.user_id), session._asdict()
+    return {
+        "access_token": create_access_token(user, additional_claims=claims | {"scope": scope}),
+        "refresh_token": create_refresh_token(user, additional_claims=claims),
+        "expires_in": int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()),
+        "token_type": "bearer",
+        "scope": scope,
+    }, {"Cache-Control": "no-store"}
+
+
+@endpoint(api.post("/auth/revoke"), scope=None)
+def revoke_token(body: Revocation) -> dict[str, str]:
+    """End the session of a token (RFC 7009 §2.1); one that is not known is no error (§2.2)."""
+    with suppress(Unauthorized):
+        execute(END_SESSION, ended=read_token(body.token, "access", "refresh").id)
+    return {}
+
+
+@endpoint(api.get("/auth/me"), scope="account")
 def read_account() -> AccountRead:
     """Return the caller's account."""
-    found = execute(sa.select(User.id, User.email).where(User.id == CALLER))
+    found = execute(sa.select(User.id, User.email, OWNER.label("live")).where(User.id == USER))
     if not found:
         abort(404, "User not found")
-    return found[0]
+    return found[0] if found[0].live else abort(401, INVALID_TOKEN)
+
+
+@endpoint(api.put("/auth/me/password"), scope="account")
+def change_password(body: PasswordChange) -> None:
+    """Change the caller's password; every token given before is dead."""
+    g.email = read_account().email
+    known = User.password_hash == find_user(body.password).password_hash
+    if not store_password(sa.and_(User.id == USER, known), body.new_password):
+        abort(401, INVALID_CREDENTIALS)
+
+
+@endpoint(api.delete("/auth/me"), scope="account")
+def delete_account(body: PasswordProof) -> None:
+    """Delete the caller's account with all that belongs to it."""
+    g.email = read_account().email
+    known = User.password_hash == find_user(body.password).password_hash
+    execute(sa.delete(User).where(User.id == USER, known).returning(User.id))
 
 
 # --- Routes: /tasks -------------------------------------------------------------------------------
-OWNER = sa.select(User.id).where(User.id == CALLER).scalar_subquery()
 OWN = Task.user_id == OWNER
 TASK = (Task.id, Task.title, Task.done, Task.due, Task.version)
 ADD_TASK = sa.insert(Task).values(user_id=OWNER).returning(*TASK)
@@ -392,7 +549,7 @@ def page(query: TaskQuery) -> sa.Select:
     return sa.select(*TASK).where(OWN, *wanted).order_by(*order).limit(query.limit + 1)
 
 
-@endpoint(api.get("/tasks"))
+@endpoint(api.get("/tasks"), scope="tasks:read")
 def list_tasks(query: TaskQuery) -> list[TaskRead]:
     """List the caller's tasks, a page at a time."""
     rows = own(page(query))
@@ -404,33 +561,33 @@ def list_tasks(query: TaskQuery) -> list[TaskRead]:
     return rows[:-1], {"Link": f'<{following}>; rel="next"'}
 
 
-@endpoint(api.post("/tasks"), status=201)
+@endpoint(api.post("/tasks"), scope="tasks:write", status=201)
 def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> TaskRead:
     """Add a task; the same Idempotency-Key again gives the same task."""
-    digest = blake2b(body.model_dump_json().encode(), digest_size=16).hexdigest()
-    sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": digest}
+    name = digest(body.model_dump_json().encode())
+    sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": name}
     try:
         tasks = execute(ADD_TASK, **sent)
     except exc.IntegrityError:  # the key was used before, or the caller is gone
-        same = [Task.idempotency_key == idempotency_key, Task.idempotency_digest == digest]
+        same = [Task.idempotency_key == idempotency_key, Task.idempotency_digest == name]
         tasks = own(sa.select(*TASK).where(OWN, *same)) or abort(422, [KEY_USED])
     location = f"/tasks/{tasks[0].id}"
     return tasks[0], {"ETag": f'"{tasks[0].version}"', "Location": location}
 
 
-@endpoint(api.delete("/tasks"))
+@endpoint(api.delete("/tasks"), scope="tasks:write")
 def clear_tasks(query: ClearQuery) -> None:
     """Delete the caller's tasks that are done."""
     own(sa.delete(Task).where(OWN, Task.done).returning(Task.id))
 
 
-@endpoint(api.get("/tasks/<task_id>"))
+@endpoint(api.get("/tasks/<task_id>"), scope="tasks:read")
 def read_task(task_id: Id) -> TaskRead:
     """Return one task."""
     return one_task(sa.select(*TASK), task_id)
 
 
-@endpoint(api.patch("/tasks/<task_id>"))
+@endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
 def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> TaskRead:
     """Change what was sent of a task."""
     changes = body.model_dump()
@@ -438,35 +595,49 @@ def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> TaskRead:
     return one_task(change.returning(*TASK), task_id, if_match)
 
 
-@endpoint(api.delete("/tasks/<task_id>"))
+@endpoint(api.delete("/tasks/<task_id>"), scope="tasks:write")
 def delete_task(task_id: Id, if_match: IfMatch) -> None:
     """Delete a task."""
     one_task(sa.delete(Task).returning(*TASK), task_id, if_match)
 
 
 # --- Around: health, commands, what all answers share ---------------------------------------------
-@endpoint(api.get("/health"), public=True)
+@endpoint(api.get("/health"), scope=None)
 def read_health() -> dict[Literal["status"], Literal["ok"]]:
     """Tell whether the database answers; 503 while it does not."""
     execute(sa.select(1))
     return {"status": "ok"}
 
 
-@api.cli.command("create-user")
-@click.argument("email")
-def create_user(email: str) -> None:
+def command(act: Callable) -> None:
+    """Make a command of what is done with an account; its password is one line of input."""
+
+    @api.cli.command(act.__name__.replace("_", "-"), help=act.__doc__)
+    @click.argument("email")
+    def run(email: str) -> None:
+        if sys.stdin.isatty():
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        else:
+            password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            act(Account(email=email, password=password))
+        except HTTPException as error:
+            raise click.ClickException(error.description) from None
+        except pydantic.ValidationError as error:
+            wrong = error.errors()[0]
+            raise click.ClickException(f"{wrong['loc'][0]}: {wrong['msg']}") from None
+
+
+@command
+def create_user(account: Account) -> None:
     """Create an account; its password is asked for, or read as one line of standard input."""
-    if sys.stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    try:
-        click.echo(f"Created user {register(Account(email=email, password=password)).id}")
-    except HTTPException as error:
-        raise click.ClickException(error.description) from None
-    except pydantic.ValidationError as error:
-        wrong = error.errors()[0]
-        raise click.ClickException(f"{wrong['loc'][0]}: {wrong['msg']}") from None
+    click.echo(f"Created user {register(account).id}")
+
+
+@command
+def set_password(account: Account) -> None:
+    """Change the password of an account, likewise, and end all its sessions."""
+    store_password(User.email == account.email, account.password) or abort(404, "User not found")
 
 
 def finish(response: Response) -> Response:
@@ -518,15 +689,26 @@ def create_app(settings: Settings | None = None) -> Flask:
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
+        JWT_REFRESH_TOKEN_EXPIRES=timedelta(days=settings.refresh_token_expire_days),
+        SESSION_SECONDS=settings.refresh_token_expire_days * 86_400
+        + settings.access_token_expire_minutes * 60,
         JWT_DECODE_LEEWAY=10,  # seconds by which the clock of a host may be behind another's
         JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=64 * 1024 + 1,
+        RATELIMIT_SWALLOW_ERRORS=True,
+        RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
+        RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 1, "socket_connect_timeout": 1},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "AUTOCOMMIT"} | pool,
     )
-    for extension in (db, jwt, bcrypt):
+    for extension in (db, jwt, bcrypt, limiter):
         extension.init_app(app)
+    app.before_request_funcs.clear()  # flask-limiter's, which costs every route something
     app.register_blueprint(api)
+    if settings.registration == "closed":
+        app.view_functions["api.register"] = lambda: abort(403, "Registration is closed")
+    if behind := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=behind, x_proto=behind, x_host=behind)
     for error in (HTTPException, exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         app.register_error_handler(error, on_error)
     app.after_request(finish)
