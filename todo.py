@@ -21,16 +21,28 @@ from contextlib import suppress
 from datetime import date, timedelta
 from functools import lru_cache, partial, wraps
 from hashlib import blake2b
+from http import HTTPStatus
 from pathlib import Path
 from time import time
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
 import click
+import flask_swagger_ui
 import pydantic
 import sqlalchemy as sa
 from dotenv import load_dotenv
-from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    g,
+    request,
+    send_from_directory,
+    url_for,
+)
 from flask.logging import default_handler
 from flask_bcrypt import Bcrypt
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
@@ -156,20 +168,37 @@ class Task(db.Model):
 
 # --- Schemas: what comes in and what goes out -----------------------------------------------------
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Title = Annotated[
-    Text, pydantic.StringConstraints(strip_whitespace=True, min_length=1, max_length=255)
-]
+Words = Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=255, examples=["API review"])
+Title = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1), Words]
+Address = Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254, examples=["me@example.com"])
 Username = Annotated[Text, pydantic.StringConstraints(to_lower=True)]
-Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)]
-Password = Annotated[str, Field(min_length=8, max_length=1024)]
-IsoDate = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$"), AfterValidator(date.fromisoformat)]
+Email = Annotated[Username, Address]
+Secret = Annotated[str, Field(examples=["correct horse"])]
+Password = Annotated[Secret, Field(min_length=8, max_length=1024)]
+DATE = {"pattern": r"^\d{4}-\d\d-\d\d$", "examples": ["2026-11-30"]}
+IsoDate = Annotated[
+    str, Field(**DATE, json_schema_extra={"format": "date"}), AfterValidator(date.fromisoformat)
+]
 Day = pydantic.SerializeAsAny[IsoDate]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
 Place = pydantic.Json[tuple[Day, Annotated[int, Field(ge=1, lt=2**63)]]]
 Cursor = Annotated[Place, pydantic.BeforeValidator(lambda text: urlsafe_b64decode(str(text)))]
+Cursor = Annotated[Cursor, pydantic.WithJsonSchema({"type": "string"})]
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
-IfMatch = Annotated[str, AfterValidator(parse_etags)] | None
-IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)] | None
+IfMatch = Annotated[str, AfterValidator(parse_etags)]
+IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
+SCOPES = {
+    "tasks:read": "read tasks",
+    "tasks:write": "change tasks",
+    "account": "manage the account",
+}
+Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES)})( |$))*$"})]
+GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
+EITHER = AliasChoices("username", "email")
+NEEDED = [
+    {"properties": {"grant_type": {"const": name}}, "required": ["grant_type", *needed]}
+    for name, needed in GRANTS.items()
+]
 
 
 class Schema(BaseModel):
@@ -189,11 +218,12 @@ class Form(Schema):
 class TokenRequest(Form):
     """An email and its password (RFC 6749 §4.3.2), or a refresh token (§6), and a wanted scope."""
 
-    grant_type: str = "password"
-    username: Username | None = Field(None, validation_alias=AliasChoices("username", "email"))
-    password: str | None = Field(None, min_length=1)
-    refresh_token: str | None = None
-    scope: str = ""
+    model_config = {"json_schema_extra": {"anyOf": NEEDED}}
+    grant_type: str = Field("password", json_schema_extra={"enum": list(GRANTS)})
+    username: Username | MISSING = Field(MISSING, validation_alias=EITHER)
+    password: Annotated[Secret, Field(min_length=1)] | MISSING = MISSING
+    refresh_token: str | MISSING = MISSING
+    scope: Scope = ""
 
 
 class TaskChange(Schema):
@@ -208,28 +238,33 @@ class TaskChange(Schema):
 class TaskQuery(Schema):
     """Which tasks to list, in which order, and from where."""
 
-    done: Flag | None = None
-    q: Text | None = None
-    due_before: Day | None = None
-    due_after: Day | None = None
+    done: Flag | MISSING = MISSING
+    q: Text | MISSING = MISSING
+    due_before: Day | MISSING = MISSING
+    due_after: Day | MISSING = MISSING
     sort: Literal["id", "due"] = "id"
     limit: int = Field(100, ge=1, le=1000)
-    cursor: Cursor | None = None
+    cursor: Cursor | MISSING = MISSING
 
 
 schema = partial(pydantic.create_model, __base__=Schema)  # a field is its type, or (type, default)
 Account = schema("Account", email=Email, password=Password)
 AccountRead = schema("AccountRead", id=int, email=str)
-PasswordChange = schema("PasswordChange", password=str, new_password=Password)
-PasswordProof = schema("PasswordProof", password=str)
+PasswordChange = schema("PasswordChange", password=Secret, new_password=Password)
+PasswordProof = schema("PasswordProof", password=Secret)
 Token = schema(
     "Token", access_token=str, token_type=str, expires_in=int, refresh_token=str, scope=str
 )
 TaskCreate = schema("TaskCreate", title=Title, done=(bool, False), due=(Day | None, None))
-TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=date | None)
+TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=(date | None, None))
+Tagged = Annotated[TaskRead, "ETag"]  # and the headers that come with it
+Created = Annotated[Tagged, "Location"]
 ClearQuery = schema("ClearQuery", done=Literal["true"])
 form = partial(pydantic.create_model, __base__=Form)
 Revocation = form("Revocation", token=str)
+Problem = schema("Problem", type=str, loc=list[str | int], msg=str)
+Error = schema("Error", detail=str, error=(str | MISSING, MISSING))
+Invalid = schema("Invalid", detail=list[Problem], error=(str | MISSING, MISSING))
 CLAIMS = {"id": int, "user_id": int, "generation": int, "refreshed_at": int, "scope": str}
 Claims = form("Claims", type=str, exp=int, **CLAIMS)
 
@@ -267,6 +302,7 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
             code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
             return Response(body, code, headers, mimetype="application/json")
 
+        answer.scope, answer.status = scope, status  # for `describe`, as are its annotations
         route(answer)
         return view
 
@@ -309,7 +345,8 @@ def read(name: str, kind: Any, path: dict[str, str]) -> Any:
         if name in ("body", "query"):  # a field that is sent twice becomes {}, which is no string
             fields = (request.args if name == "query" else request.form).lists()
             return kind.model_validate_strings({k: v[0] if len(v) == 1 else {} for k, v in fields})
-        return kind.validate_python(path.get(name, request.headers.get(header)))
+        sent = path.get(name, request.headers.get(header))
+        return None if sent is None else kind.validate_python(sent)
     except pydantic.ValidationError as error:
         if name in path:  # an id that cannot exist is not found, like one that does not
             abort(404, f"{name.removesuffix('_id').title()} not found")
@@ -405,7 +442,7 @@ def narrow(asked: str, allowed: str) -> str:
 
 def log_in(sent: TokenRequest) -> tuple[sa.Row, str]:
     """Begin a session for an email and its password; those that have expired go."""
-    scope, g.email = narrow(sent.scope, "tasks:read tasks:write account"), sent.username
+    scope, g.email = narrow(sent.scope, " ".join(SCOPES)), sent.username
     user, now = find_user(sent.password), int(time())
     expired = Session.refreshed_at < now - current_app.config["SESSION_SECONDS"]
     execute(sa.delete(Session).where(expired).returning(Session.id))
@@ -437,7 +474,7 @@ def refresh(sent: TokenRequest) -> tuple[sa.Row, str]:
 
 @endpoint(api.post("/auth/register"), scope=None, status=201)
 def register(body: Account) -> AccountRead:
-    """Create an account."""
+    """Create an account; 400 if the email has one, 403 where registration is closed."""
     password_hash = bcrypt.generate_password_hash(body.password).decode()
     account = sa.insert(User).values(email=body.email, password_hash=password_hash)
     try:
@@ -446,20 +483,16 @@ def register(body: Account) -> AccountRead:
         abort(400, "Email already exists")
 
 
-GRANTS = {"password": (log_in, "username", "password"), "refresh_token": (refresh, "refresh_token")}
-
-
 @endpoint(api.post("/auth/token"), scope=None)
-def create_token(body: TokenRequest) -> Token:
-    """Give tokens for an email and its password, or for a refresh token, which works once."""
+def create_token(body: TokenRequest) -> Annotated[Token, "Cache-Control"]:
+    """Give tokens for an email and its password, or a refresh token; 401, and in time 429."""
     if body.grant_type not in GRANTS:
         abort(400, (f"grant_type must be {' or '.join(GRANTS)}", "unsupported_grant_type"))
-    grant, *needed = GRANTS[body.grant_type]
-    if missing := [name for name in needed if getattr(body, name) is None]:
+    if missing := [n for n in GRANTS[body.grant_type] if getattr(body, n) is MISSING]:
         abort(
             422, [{"type": "missing", "loc": ["body", n], "msg": "Field required"} for n in missing]
         )
-    session, scope = grant(body)
+    session, scope = log_in(body) if body.grant_type == "password" else refresh(body)
     user, claims = str(session.user_id), session._asdict()
     return {
         "access_token": create_access_token(user, additional_claims=claims | {"scope": scope}),
@@ -489,7 +522,7 @@ def read_account() -> AccountRead:
 
 @endpoint(api.put("/auth/me/password"), scope="account")
 def change_password(body: PasswordChange) -> None:
-    """Change the caller's password; every token given before is dead."""
+    """Change the caller's password, which ends every session; 401, and in time 429."""
     g.email = read_account().email
     known = User.password_hash == find_user(body.password).password_hash
     if not store_password(sa.and_(User.id == USER, known), body.new_password):
@@ -498,7 +531,7 @@ def change_password(body: PasswordChange) -> None:
 
 @endpoint(api.delete("/auth/me"), scope="account")
 def delete_account(body: PasswordProof) -> None:
-    """Delete the caller's account with all that belongs to it."""
+    """Delete the caller's account and all its tasks; 401, and in time 429."""
     g.email = read_account().email
     known = User.password_hash == find_user(body.password).password_hash
     execute(sa.delete(User).where(User.id == USER, known).returning(User.id))
@@ -542,15 +575,15 @@ def one_task(statement: Any, task_id: int, tags: Any = None) -> tuple[sa.Row, di
 @lru_cache(1000)
 def page(query: TaskQuery) -> sa.Select:
     """Select a page by key, not by offset, and the row after it, which tells that there is one."""
-    order = ORDERS[query.sort]
-    wanted = [FILTERS[name](sent) for name, sent in query if name in FILTERS and sent is not None]
-    if query.cursor:
+    order, sent = ORDERS[query.sort], query.model_dump()
+    wanted = [FILTERS[name](value) for name, value in sent.items() if name in FILTERS]
+    if "cursor" in sent:
         wanted.append(sa.tuple_(*order) > query.cursor[-len(order) :])
     return sa.select(*TASK).where(OWN, *wanted).order_by(*order).limit(query.limit + 1)
 
 
 @endpoint(api.get("/tasks"), scope="tasks:read")
-def list_tasks(query: TaskQuery) -> list[TaskRead]:
+def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
     """List the caller's tasks, a page at a time."""
     rows = own(page(query))
     if len(rows) <= query.limit:
@@ -562,7 +595,7 @@ def list_tasks(query: TaskQuery) -> list[TaskRead]:
 
 
 @endpoint(api.post("/tasks"), scope="tasks:write", status=201)
-def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> TaskRead:
+def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
     """Add a task; the same Idempotency-Key again gives the same task."""
     name = digest(body.model_dump_json().encode())
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": name}
@@ -588,7 +621,7 @@ def read_task(task_id: Id) -> TaskRead:
 
 
 @endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
-def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> TaskRead:
+def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Tagged:
     """Change what was sent of a task."""
     changes = body.model_dump()
     change = sa.update(Task).values(version=Task.version + int(bool(changes)), **changes)
@@ -601,12 +634,93 @@ def delete_task(task_id: Id, if_match: IfMatch) -> None:
     one_task(sa.delete(Task).returning(*TASK), task_id, if_match)
 
 
-# --- Around: health, commands, what all answers share ---------------------------------------------
+# --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------
+ALWAYS = {422, 500, 503}
+BROUGHT = {"body": {400, 413, 415}, "if_match": {412}, "if_none_match": {304}, "task_id": {404}}
+HEADERS = {304: ["ETag"], 401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"]}
+HEADERS |= {429: ["Retry-After"], 503: ["Retry-After"]}
+
+
+@lru_cache
+def describe_type(kind: Any) -> dict[str, Any]:
+    """Return the JSON schema of a type as `items`, and as `$defs` the models that it refers to."""
+    return TypeAdapter(list[kind]).json_schema(ref_template="#/components/schemas/{model}")
+
+
+def describe_parameters(rule: Any, hints: dict[str, Any]) -> list[dict[str, Any]]:
+    """Describe what a view takes from the path, from the query and from headers."""
+    query = hints.get("query", Schema).model_json_schema()
+    fields, needed = query.get("properties", {}), query.get("required", [])
+    found = [(name, "query", name in needed, kind) for name, kind in fields.items()]
+    for name in [name for name in hints if name not in ("query", "body", "return")]:
+        place = "path" if name in rule.arguments else "header"
+        shown = name if name in rule.arguments else name.replace("_", "-").title()
+        found.append((shown, place, name in rule.arguments, describe_type(hints[name])["items"]))
+    return [dict(zip(("name", "in", "required", "schema"), one, strict=True)) for one in found]
+
+
+def describe_view(rule: Any, view: Any, hints: dict[str, Any]) -> dict[str, Any]:
+    """Describe a view; the refusals that are its own stand in its docstring."""
+    gives, get = hints["return"], "if_none_match" in hints
+    good, own = 204 if gives is None else view.status, re.findall(r"\b4\d\d\b", view.__doc__)
+    statuses = ALWAYS.union({good}, map(int, own), *(BROUGHT.get(name, ()) for name in hints))
+    responses = {}
+    for status in sorted(statuses | {401, 403, 404} if view.scope else statuses):
+        kind = gives if status == good else Invalid if status == 422 else Error
+        also = [*getattr(kind, "__metadata__", ()), *["ETag"][: status == 200 and get]]
+        names = HEADERS.get(status, also)
+        responses[str(status)] = {
+            "description": HTTPStatus(status).phrase,
+            "headers": {name: {"schema": {"type": "string"}} for name in names},
+        }
+        if status not in (204, 304):
+            content = {"application/json": {"schema": describe_type(kind)["items"]}}
+            responses[str(status)]["content"] = content
+    operation = {"operationId": view.__name__, "summary": view.__doc__, "responses": responses}
+    if "body" in hints:
+        schema, kinds = describe_type(hints["body"])["items"], hints["body"].content_types
+        content = {kind: {"schema": schema} for kind in kinds}
+        operation["requestBody"] = {"required": True, "content": content}
+    operation["security"] = [{"login": [view.scope]}] if view.scope else []
+    return operation | {"parameters": describe_parameters(rule, hints)}
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of all endpoints of an app."""
+    paths, schemas = {}, {}
+    for rule in app.url_map.iter_rules():
+        view, path = app.view_functions[rule.endpoint], re.sub("<(.+?)>", r"{\1}", rule.rule)
+        for method in rule.methods - {"HEAD", "OPTIONS"} if hasattr(view, "scope") else ():
+            hints = view.__annotations__ | ({"if_none_match": str} if method == "GET" else {})
+            paths.setdefault(path, {})[method.lower()] = describe_view(rule, view, hints)
+            for kind in (*hints.values(), Error, Invalid):
+                schemas |= describe_type(kind).get("$defs", {})
+    flow = {"tokenUrl": "/auth/token", "refreshUrl": "/auth/token", "scopes": SCOPES}
+    login = {"type": "oauth2", "flows": {"password": flow}}
+    components = {"schemas": schemas, "securitySchemes": {"login": login}}
+    info = {"title": "Todo API", "version": "1", "description": __doc__}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+
+
+# --- Around: health, docs, commands, what all answers share ---------------------------------------
 @endpoint(api.get("/health"), scope=None)
 def read_health() -> dict[Literal["status"], Literal["ok"]]:
-    """Tell whether the database answers; 503 while it does not."""
+    """Tell whether the database answers."""
     execute(sa.select(1))
     return {"status": "ok"}
+
+
+@api.get("/", defaults={"name": "index"})
+@api.get("/docs", defaults={"name": "docs"})
+def show_page(name: str) -> Response:
+    """Send a page, which uses the API as any other client does."""
+    return current_app.send_static_file(f"{name}.html")
+
+
+@api.get("/docs/<any('swagger-ui.css', 'swagger-ui-bundle.js'):name>")
+def send_swagger_ui(name: str) -> Response:
+    """Send a file of Swagger UI."""
+    return send_from_directory(Path(flask_swagger_ui.__file__).with_name("dist"), name)
 
 
 def command(act: Callable) -> None:
@@ -640,12 +754,17 @@ def set_password(account: Account) -> None:
     store_password(User.email == account.email, account.password) or abort(404, "User not found")
 
 
+OWN_FILES = "; ".join(f"{kind}-src 'self'" for kind in ("connect", "script", "style"))
+POLICY = f"default-src 'none'; {OWN_FILES}; img-src 'self' data:; frame-ancestors 'none'"
+
+
 def finish(response: Response) -> Response:
     """Give an answer its request id, the client's own if it is sane, and stop content sniffing."""
     asked = request.headers.get("X-Request-Id", "")
     sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
     response.headers["X-Request-Id"] = asked if sane else os.urandom(16).hex()
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = POLICY
     request.environ["todo.path"] = quote(request.path)  # for the log, where it stays on its line
     if response.status_code == 204:
         del response.headers["Content-Type"]
@@ -683,7 +802,7 @@ def create_tables() -> None:
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the service, its tables created; without settings, by those of the environment."""
     settings = settings or Settings.from_environment()
-    app = Flask(__name__, instance_path=str(Path(__file__).parent), static_folder=None)
+    app = Flask(__name__, instance_path=str(Path(__file__).parent))
     pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": True}
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
@@ -713,6 +832,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_error_handler(error, on_error)
     app.after_request(finish)
     app.logger.setLevel("INFO")
+    document = to_json(describe(app))
+    app.add_url_rule(
+        "/openapi.json", view_func=lambda: app.response_class(document, mimetype="application/json")
+    )
     with app.app_context():
         create_tables()
         app.logger.info("Database: %s", db.engine.url.set(query={}))
