@@ -1219,6 +1219,19 @@ def test_behind_a_proxy_its_word_counts(tmp_path):
     assert fail(client, X_Forwarded_For="192.0.2.99, 198.51.100.8")[0] == [401]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://",
+        "redis://127.0.0.1:6379/0",
+        "redis://user:pass:word@[::1]:6379",
+        "rediss://:p@redis.example.com:6380/1?ssl_cert_reqs=none",
+    ],
+)
+def test_every_usual_url_of_redis_is_understood(url):
+    assert todo.Settings(secret_key=KEY, rate_limit_storage=url).rate_limit_storage == url
+
+
 # --- The server: gunicorn by the Procfile ---------------------------------------------------------
 
 
@@ -1526,6 +1539,16 @@ def test_the_log_names_requests_and_keeps_secrets(database, tmp_path):
         ({"APP_SECRET_KEY": "change-me"}, "APP_SECRET_KEY must be at least 32 random bytes"),
         ({"APP_BCRYPT_ROUNDS": "hunter2"}, "APP_BCRYPT_ROUNDS must be 4 to 20"),
         ({"APP_BCRYPT_ROUNDS": "3"}, "APP_BCRYPT_ROUNDS must be 4 to 20"),
+        ({"APP_REGISTRATION": "hunter2"}, "APP_REGISTRATION must be open or closed"),
+        ({"APP_TRUSTED_PROXIES": "-1"}, "APP_TRUSTED_PROXIES must be 0 to 10"),
+        (
+            {"APP_REFRESH_TOKEN_EXPIRE_DAYS": "0.5"},
+            "APP_REFRESH_TOKEN_EXPIRE_DAYS must be 1 to 3650",
+        ),
+        (
+            {"APP_RATE_LIMIT_STORAGE": "redis://h:hunter2"},
+            "APP_RATE_LIMIT_STORAGE must be memory:// or redis://HOST:PORT",
+        ),
         (
             {"APP_ACCESS_TOKEN_EXPIRE_MINUTES": "0"},
             "APP_ACCESS_TOKEN_EXPIRE_MINUTES must be 1 to 525600",

@@ -65,6 +65,9 @@ def read_url(text: str) -> sa.URL:
     return sa.make_url(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", text))
 
 
+STORAGE = r"^(memory://|rediss?://(\S*@)?([\w.-]+|\[[\w:]+\])(:\d{1,5})?(/\d*)?(\?\S*)?)$"
+
+
 class Settings(BaseModel):
     """What an operator sets: `secret_key` by APP_SECRET_KEY in the environment, and so on."""
 
@@ -78,8 +81,8 @@ class Settings(BaseModel):
     bcrypt_rounds: int = Field(12, ge=4, le=20, description="4 to 20")
     registration: Literal["open", "closed"] = Field("open", description="open or closed")
     trusted_proxies: int = Field(0, ge=0, le=10, description="0 to 10")
-    rate_limit_storage: str = Field(
-        "memory://", pattern="^(memory|rediss?)://", description="memory:// or redis://HOST:PORT"
+    rate_limit_storage: Annotated[str, Field(pattern=STORAGE)] = Field(
+        "memory://", description="memory:// or redis://HOST:PORT"
     )
 
     @classmethod
