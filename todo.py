@@ -543,6 +543,13 @@ def delete_account(body: PasswordProof) -> None:
 # --- Routes: /tasks -------------------------------------------------------------------------------
 OWN = Task.user_id == OWNER
 TASK = (Task.id, Task.title, Task.done, Task.due, Task.version)
+ONE = (OWN, Task.id == sa.bindparam("task_id"))
+TAGS = sa.cast(Task.version, sa.String).in_(sa.bindparam("tags", expanding=True))
+AS_TAGGED = (*ONE, sa.or_(sa.bindparam("untagged", type_=sa.Boolean), TAGS))
+READ_TASK = sa.select(*TASK).where(*ONE)
+DELETE_TASK = sa.delete(Task).where(*AS_TAGGED).returning(*TASK)
+CHANGE_TASK = sa.update(Task).where(*AS_TAGGED).returning(*TASK)
+CHANGE_TASK = CHANGE_TASK.values(version=Task.version + sa.bindparam("changes"))
 ADD_TASK = sa.insert(Task).values(user_id=OWNER).returning(*TASK)
 KEY_USED = {"type": "used", "loc": ["body"], "msg": "Idempotency-Key was used with another body"}
 ORDERS = {"id": [Task.id], "due": [DUE_LAST, Task.id]}
@@ -554,21 +561,20 @@ FILTERS = {
 }
 
 
-def own(statement: sa.Executable) -> list[sa.Row]:
+def own(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     """Run a statement on the caller's tasks; where it finds none, make sure of the caller."""
-    rows = execute(statement)
+    rows = execute(statement, **values)
     if not rows:
         read_account()
     return rows
 
 
-def one_task(statement: Any, task_id: int, tags: Any = None) -> tuple[sa.Row, dict[str, str]]:
-    """Run a statement on one of the caller's tasks; answer 404 without it, 412 if it is untagged."""
-    this, wanted = [OWN, Task.id == task_id], []
-    if tags is not None and not tags.star_tag:
-        wanted = [sa.cast(Task.version, sa.String).in_(list(tags.as_set()))]
-    rows = own(statement.where(*this, *wanted))
-    if not rows and wanted and own(sa.select(Task.id).where(*this)):
+def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values: Any) -> Any:
+    """Return a task and its ETag after a statement; 404 without it, 412 if it is not as tagged."""
+    untagged = tags is None or tags.star_tag
+    this = {"task_id": task_id, "untagged": untagged}
+    rows = own(statement, **this, tags=[] if untagged else list(tags.as_set()), **values)
+    if not rows and not untagged and own(READ_TASK, **this):
         abort(412, "Task has changed")
     if not rows:
         abort(404, "Task not found")
@@ -620,21 +626,20 @@ def clear_tasks(query: ClearQuery) -> None:
 @endpoint(api.get("/tasks/<task_id>"), scope="tasks:read")
 def read_task(task_id: Id) -> TaskRead:
     """Return one task."""
-    return one_task(sa.select(*TASK), task_id)
+    return one_task(READ_TASK, task_id)
 
 
 @endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
 def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Tagged:
     """Change what was sent of a task."""
-    changes = body.model_dump()
-    change = sa.update(Task).values(version=Task.version + int(bool(changes)), **changes)
-    return one_task(change.returning(*TASK), task_id, if_match)
+    sent = body.model_dump()
+    return one_task(CHANGE_TASK, task_id, if_match, changes=int(bool(sent)), **sent)
 
 
 @endpoint(api.delete("/tasks/<task_id>"), scope="tasks:write")
 def delete_task(task_id: Id, if_match: IfMatch) -> None:
     """Delete a task."""
-    one_task(sa.delete(Task).returning(*TASK), task_id, if_match)
+    one_task(DELETE_TASK, task_id, if_match)
 
 
 # --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------
