@@ -24,7 +24,7 @@ from hashlib import blake2b
 from http import HTTPStatus
 from pathlib import Path
 from time import time
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
 from urllib.parse import quote
 
 import click
@@ -58,6 +58,12 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 
 # --- Settings: the only reader of the environment -------------------------------------------------
+def stop(reason: str) -> NoReturn:
+    """End the start with one line, and the status by which gunicorn does not try again."""
+    print(reason, file=sys.stderr)
+    sys.exit(3)
+
+
 def read_url(text: str) -> sa.URL:
     """Read the URL of a SQLite file or, as any platform writes it, of a PostgreSQL database."""
     if not re.match(r"sqlite:///[^:]|postgres(ql)?(\+\w+)?://", text):
@@ -95,9 +101,7 @@ class Settings(BaseModel):
             return cls(**{name: value for name, value in found.items() if value})
         except pydantic.ValidationError as error:
             name = error.errors()[0]["loc"][0]
-            wanted = cls.model_fields[name].description
-            print(f"APP_{name.upper()} must be {wanted}", file=sys.stderr)
-            sys.exit(3)  # the status by which gunicorn does not try again
+            stop(f"APP_{name.upper()} must be {cls.model_fields[name].description}")
 
 
 # --- Extensions: unbound; create_app gives them their app -----------------------------------------
@@ -379,10 +383,15 @@ DATABASE_DOWN = "The database does not answer", "temporarily_unavailable"
 INVALID_CREDENTIALS = "Invalid credentials", "invalid_grant"
 
 
+def explain(error: Exception) -> str:
+    """Return what a driver says, without the names that it quotes."""
+    return re.sub(r"""(["']).*?\1""", "…", str(getattr(error, "orig", error)).partition("\n")[0])
+
+
 def on_error(error: Exception) -> Response:
     """Answer for a refusal (its headers stay), for a bug, and for a database in trouble."""
     if not isinstance(error, HTTPException):
-        current_app.logger.error("Database: %s", type(error).__name__)
+        current_app.logger.error("Request %s: %s", request_id(), explain(error))
         error = ServiceUnavailable(DATABASE_DOWN, retry_after=5)
     response = error.get_response()
     said = error.name if error.description == type(error).description else error.description
@@ -766,11 +775,18 @@ OWN_FILES = "; ".join(f"{kind}-src 'self'" for kind in ("connect", "script", "st
 POLICY = f"default-src 'none'; {OWN_FILES}; img-src 'self' data:; frame-ancestors 'none'"
 
 
+def request_id() -> str:
+    """Return the id of this request: the client's own if it is sane, else a new one."""
+    if "request_id" not in g:
+        asked = request.headers.get("X-Request-Id", "")
+        sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
+        g.request_id = asked if sane else os.urandom(16).hex()
+    return g.request_id
+
+
 def finish(response: Response) -> Response:
-    """Give an answer its request id, the client's own if it is sane, and stop content sniffing."""
-    asked = request.headers.get("X-Request-Id", "")
-    sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
-    response.headers["X-Request-Id"] = asked if sane else os.urandom(16).hex()
+    """Give an answer the headers that all have."""
+    response.headers["X-Request-Id"] = request_id()
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = POLICY
     request.environ["todo.path"] = quote(request.path)  # for the log, where it stays on its line
@@ -800,10 +816,12 @@ def create_tables() -> None:
             connection.exec_driver_sql(lock)
             db.metadata.create_all(connection)
             connection.commit()
+            for table in db.metadata.sorted_tables:
+                live = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+                for name in set(table.columns.keys()) - live:
+                    stop(f"APP_DATABASE_URL: table {table.name} has no column {name}")
     except exc.DBAPIError as error:
-        reason = re.sub(r"""(["']).*?\1""", "…", str(error.orig).partition("\n")[0])
-        print(f"APP_DATABASE_URL cannot be used: {reason}", file=sys.stderr)
-        sys.exit(3)
+        stop(f"APP_DATABASE_URL cannot be used: {explain(error)}")
     db.engine.dispose()  # processes that fork from this one must not share a connection
 
 
@@ -839,6 +857,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for error in (HTTPException, exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         app.register_error_handler(error, on_error)
     app.after_request(finish)
+    app.log_exception = lambda bug: app.logger.error("Request %s", request_id(), exc_info=bug)
     app.logger.setLevel("INFO")
     document = to_json(describe(app))
     app.add_url_rule(
