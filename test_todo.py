@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -1658,25 +1659,28 @@ def test_a_lock_that_lasts_is_a_503(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def own_postgres(tmp_path):
+def own_postgres():
     """A PostgreSQL server of this test's own, to be stopped; yields its URL and a function."""
+    with tempfile.TemporaryDirectory() as directory:  # which the server's user may enter
+        yield from postgres_in(Path(directory))
+
+
+def postgres_in(directory):
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not binaries:
         pytest.skip("no PostgreSQL binaries")
-    port, data = free_port(), tmp_path / "pg"
+    port, data = free_port(), directory / "pg"
     as_user = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        shutil.chown(tmp_path, "postgres")
-        for parent in [*tmp_path.parents][:3]:
-            parent.chmod(parent.stat().st_mode | 0o011)
+        shutil.chown(directory, "postgres")
 
     def control(*words):
         subprocess.run(
             [*as_user, binaries[-1] / words[0], *words[1:]],
             check=True,
             stdout=subprocess.DEVNULL,
-            cwd=tmp_path,
+            cwd=directory,
         )
 
     options = f"-p {port} -k '' -c listen_addresses=127.0.0.1"
