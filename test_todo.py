@@ -1261,6 +1261,7 @@ def command(tmp_path):
     """Copy the service into a directory of its own and return the Procfile's command."""
     for name in ("todo.py", "Procfile"):
         shutil.copy(HERE / name, tmp_path)
+    shutil.copytree(HERE / "static", tmp_path / "static", dirs_exist_ok=True)
     return (HERE / "Procfile").read_text().removeprefix("web: ").strip()
 
 

@@ -771,8 +771,8 @@ def set_password(account: Account) -> None:
     store_password(User.email == account.email, account.password) or abort(404, "User not found")
 
 
-OWN_FILES = "; ".join(f"{kind}-src 'self'" for kind in ("connect", "script", "style"))
-POLICY = f"default-src 'none'; {OWN_FILES}; img-src 'self' data:; frame-ancestors 'none'"
+POLICY = "; ".join(f"{kind}-src 'self'" for kind in ("connect", "img", "script", "style"))
+POLICY += "; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 def request_id() -> str:
