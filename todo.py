@@ -427,14 +427,14 @@ LOGIN = FAILURE | {"key_func": lambda: digest(f"{request.remote_addr} {g.email}"
 
 @limiter.shared_limit("100/minute", **FAILURE)
 @limiter.shared_limit("10/minute", **LOGIN)
-def find_user(password: str) -> sa.Row:
-    """Return the user of `g.email` whose password this is; 401, and after too many of them 429."""
+def prove(password: str) -> sa.ColumnElement:
+    """Return the condition for the user of `g.email` with this password; else 401, in time 429."""
     found = execute(sa.select(User.id, User.password_hash).where(User.email == g.email))
     if not found:
         bcrypt.generate_password_hash(password)  # takes as long as checking one
     if not found or not bcrypt.check_password_hash(found[0].password_hash, password):
         abort(401, INVALID_CREDENTIALS)
-    return found[0]
+    return sa.and_(User.id == found[0].id, User.password_hash == found[0].password_hash)
 
 
 def store_password(user: sa.ColumnElement, password: str) -> list[sa.Row]:
@@ -455,14 +455,14 @@ def narrow(asked: str, allowed: str) -> str:
 def log_in(sent: TokenRequest) -> tuple[sa.Row, str]:
     """Begin a session for an email and its password; those that have expired go."""
     scope, g.email = narrow(sent.scope, " ".join(SCOPES)), sent.username
-    user, now = find_user(sent.password), int(time())
+    proof, now = prove(sent.password), int(time())
     expired = Session.refreshed_at < now - current_app.config["SESSION_SECONDS"]
     execute(sa.delete(Session).where(expired).returning(Session.id))
-    begun = {"user_id": user.id, "password_hash": user.password_hash, "refreshed_at": now}
-    try:
-        return execute(sa.insert(Session).returning(*SESSION), scope=scope, **begun)[0], scope
-    except exc.IntegrityError:  # the account was just deleted
-        abort(401, INVALID_CREDENTIALS)
+    begun = sa.select(User.id, User.password_hash, sa.literal(scope), sa.literal(now)).where(proof)
+    columns = ["user_id", "password_hash", "scope", "refreshed_at"]
+    begin = sa.insert(Session).from_select(columns, begun.with_for_update(read=True))
+    rows = execute(begin.returning(*SESSION)) or abort(401, INVALID_CREDENTIALS)
+    return rows[0], scope
 
 
 def refresh(sent: TokenRequest) -> tuple[sa.Row, str]:
@@ -536,17 +536,14 @@ def read_account() -> AccountRead:
 def change_password(body: PasswordChange) -> None:
     """Change the caller's password, which ends every session; 401, and in time 429."""
     g.email = read_account().email
-    known = User.password_hash == find_user(body.password).password_hash
-    if not store_password(sa.and_(User.id == USER, known), body.new_password):
-        abort(401, INVALID_CREDENTIALS)
+    store_password(prove(body.password), body.new_password) or abort(401, INVALID_CREDENTIALS)
 
 
 @endpoint(api.delete("/auth/me"), scope="account")
 def delete_account(body: PasswordProof) -> None:
     """Delete the caller's account and all its tasks; 401, and in time 429."""
     g.email = read_account().email
-    known = User.password_hash == find_user(body.password).password_hash
-    execute(sa.delete(User).where(User.id == USER, known).returning(User.id))
+    execute(sa.delete(User).where(prove(body.password)).returning(User.id))
 
 
 # --- Routes: /tasks -------------------------------------------------------------------------------
