@@ -1,13 +1,17 @@
 # make run: serve on port 8000, setting up what is missing. make test: run all tests.
+# make torture: break the service for two minutes while clients write.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test lint
+.PHONY: run test lint torture
 run: .venv/ready .env
 	@exec sh -c "exec $$(sed -n 's/^web: //p' Procfile)"
 
 test: .venv/ready-for-tests
 	pytest
+
+torture: .venv/ready
+	python benchmarks/torture.py
 
 lint: .venv/ready-for-tests
 	ruff check .

@@ -4,7 +4,6 @@ TEST_POSTGRES_URL names a PostgreSQL server that may create databases; without i
 machine is tried. Where none answers, its half of the tests is skipped.
 """
 
-import http.client
 import json
 import os
 import re
@@ -15,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -1422,45 +1420,6 @@ def log_in(port):
     assert call(port, "POST", "/auth/register", account)[0] == 201
     token = call(port, "POST", "/auth/token", account)[1]["access_token"]
     return {"Authorization": f"Bearer {token}"}
-
-
-def test_killed_workers_lose_nothing_that_was_acknowledged(database, tmp_path):
-    """Eight clients add tasks and try again by key, while ten times a worker gets SIGKILL."""
-    with serving(tmp_path, workers=3, APP_DATABASE_URL=database) as (port, log):
-        bearer, killing = log_in(port), threading.Event()
-
-        def add_until_told(client):
-            acknowledged = {}
-            while not killing.is_set() or len(acknowledged) < 20:
-                title = f"{client}-{len(acknowledged)}"
-                with suppress(OSError, http.client.HTTPException):  # the worker was killed: again
-                    keyed = bearer | {"Idempotency_Key": title}
-                    status, task, _ = call(port, "POST", "/tasks", {"title": title}, **keyed)
-                    assert status == 201, task
-                    acknowledged[title] = task["id"]
-            return acknowledged
-
-        with ThreadPoolExecutor(8) as pool:
-            clients = [pool.submit(add_until_told, client) for client in range(8)]
-            master = re.search(r"\[(\d+)\] \[INFO\] Listening", log.read_text())[1]
-            children = Path(f"/proc/{master}/task/{master}/children")
-            for kill in range(10):
-                before = children.read_text().split()
-                os.kill(int(before[kill % len(before)]), signal.SIGKILL)
-                while len(set(children.read_text().split()) - set(before)) == 0:
-                    time.sleep(0.05)  # until another has taken its place
-                time.sleep(0.2)
-            killing.set()
-            acknowledged = {}
-            for client in clients:
-                acknowledged |= client.result()
-        found, path = [], "/tasks?limit=1000"
-        while path:
-            _, tasks, headers = call(port, "GET", path, **bearer)
-            found += [(task["title"], task["id"]) for task in tasks]
-            path = re.match("<(.+?)>", headers["Link"])[1] if "Link" in headers else None
-    assert sorted(found) == sorted(acknowledged.items())  # all of them, none twice
-    assert "Traceback" not in log.read_text()
 
 
 def test_slow_clients_do_not_stop_the_others(tmp_path):
