@@ -1278,15 +1278,14 @@ def environment(port, **settings):
 
 
 @contextmanager
-def serving(tmp_path, workers=4, **settings):
-    """Serve with the Procfile's command; yield the port and the log so far."""
+def serving(tmp_path, workers=4, before=(), **settings):
+    """Serve with the Procfile's command, words before it; yield the port and the log so far."""
     port = free_port()
     log = tmp_path / f"{port}.log"
     env = environment(port, WEB_CONCURRENCY=str(workers), **settings)
     with log.open("w") as out:
-        server = subprocess.Popen(
-            ["sh", "-c", f"exec {command(tmp_path)}"], cwd=tmp_path, env=env, stdout=out, stderr=out
-        )
+        words = [*before, "sh", "-c", f"exec {command(tmp_path)}"]
+        server = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=out, stderr=out)
     try:
         for _ in range(600):
             try:
