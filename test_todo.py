@@ -1421,18 +1421,40 @@ def log_in(port):
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_slow_clients_do_not_stop_the_others(tmp_path):
+def trickle(client, _):
+    client.sendall(b"GET /tasks HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    while True:
+        yield client.sendall(b"x")
+
+
+def stay_silent(_client, _):
+    while True:
+        yield
+
+
+def never_read(client, bearer):
+    """Ask for more than the system's buffers hold, and leave it there."""
+    one = f"GET /tasks HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n"
+    client.setblocking(False)
+    while True:
+        with suppress(BlockingIOError):
+            client.send(one.encode() * 500)
+        yield
+
+
+@pytest.mark.parametrize("bother", [trickle, stay_silent, never_read])
+def test_slow_clients_do_not_stop_the_others(tmp_path, bother):
     url = f"sqlite:///{tmp_path}/todo.db"
     with serving(tmp_path, workers=1, APP_DATABASE_URL=url) as (port, _), ExitStack() as slow:
         bearer = log_in(port)
+        for _ in range(50):
+            call(port, "POST", "/tasks", {"title": "x" * 255}, **bearer)
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(16)]
-        for client in clients:
-            slow.enter_context(client)
-            client.sendall(b"GET /tasks HTTP/1.1\r\nHost: x\r\nX-Slow: ")
-        for _ in range(5):
-            for client in clients:
-                client.sendall(b"x")
-            assert call(port, "GET", "/tasks", **bearer)[0] == 200
+        bothers = [bother(slow.enter_context(c), bearer["Authorization"]) for c in clients]
+        for _ in range(20):
+            for step in bothers:
+                next(step)
+            assert call(port, "GET", "/tasks?limit=1", **bearer)[0] == 200
 
 
 def test_four_workers_start_on_an_empty_database(database, tmp_path):
