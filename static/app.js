@@ -8,7 +8,7 @@ const LOOK = 3000; // milliseconds from one look at the server to the next
 const at = (id) => document.getElementById(id);
 const copy = (id) => at(id).content.firstElementChild.cloneNode(true);
 
-// --- Messages ------------------------------------------------------------------------------------
+// --- Messages ---
 
 let undo, fading;
 
@@ -37,7 +37,7 @@ addEventListener("keydown", (event) => {
 });
 
 addEventListener("notice", ({ detail }) => {
-  const notice = detail && `${detail} Changes are kept here and sent as soon as it answers.`;
+  const notice = detail && `${detail} What you change is kept here and sent later.`;
   if (at("notice").textContent !== notice) at("notice").textContent = notice;
 });
 
@@ -49,7 +49,7 @@ addEventListener("refused", ({ detail: { kind, title, why } }) => {
   if (kind === "add") at("new").value ||= title;
 });
 
-// --- Drawing -------------------------------------------------------------------------------------
+// --- Drawing ---
 
 const rows = new Map();
 
@@ -122,14 +122,14 @@ function drawAround(tasks) {
   at("clear").hidden = !tasks.some(({ done }) => done);
   at("more").hidden = !list.hasMore();
   at("empty").hidden = tasks.length > 0 || list.loading() || list.hasMore();
-  const [head, text] = q ? ["No match", `No title here has “${q}” in it.`] : NOTHING[show];
+  const [head, text] = q ? ["No match", `No title here has “${q}” in it.`] : (NOTHING[show] ?? NOTHING.all);
   at("empty").children[0].textContent = head;
   at("empty").children[1].textContent = text;
   const today = { weekday: "long", day: "numeric", month: "long" };
   at("today").textContent = new Date().toLocaleDateString("en-GB", today);
 }
 
-// --- Editing in place ----------------------------------------------------------------------------
+// --- Editing in place ---
 
 function edit(row, field, values = row.task) {
   const form = copy("edit");
@@ -172,7 +172,7 @@ function saveEdit(form) {
   if (Object.keys(fields).length) list.make("edit", { id: row.task.id, fields, seen: form.seen });
 }
 
-// --- What the user does --------------------------------------------------------------------------
+// --- What the user does ---
 
 at("composer").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -252,12 +252,12 @@ at("search").addEventListener("input", ({ target }) => {
   clearTimeout(typing);
   typing = setTimeout(() => {
     const step = list.view().q ? "replaceState" : "pushState"; // one step back for a whole search
-    history[step](null, "", list.address({ q: target.value }) || location.pathname);
+    history[step](null, "", list.address({ q: target.value }));
     turnTo();
   }, 200);
 });
 
-// --- Going on: the address, the network, other tabs ----------------------------------------------
+// --- Going on: the address, the network, other tabs ---
 
 function turnTo() {
   list.reset();
@@ -288,7 +288,7 @@ addEventListener("storage", ({ key, newValue }) => {
   else list.refresh();
 });
 
-// --- Logging in and out --------------------------------------------------------------------------
+// --- Logging in and out ---
 
 let owner;
 

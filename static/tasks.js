@@ -2,25 +2,27 @@
 
 import { alone, reason, request, session, tell } from "./api.js";
 
-// --- The view: kept in the address, as in #show=open&q=milk&sort=due -----------------------------
+// --- The view: kept in the address, as in #show=open&q=milk&sort=due ---
 
-export function view() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const one = (name, ...known) => known.find((value) => value === asked.get(name)) ?? known[0];
-  return { show: one("show", "all", "open", "done"), q: asked.get("q") ?? "", sort: one("sort", "id", "due") };
+const DONE = { open: false, done: true };
+const PLAIN = { show: "all", q: "", sort: "id" };
+
+export const view = () => ({ ...PLAIN, ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) });
+
+export function address(change) {
+  const named = Object.entries({ ...view(), ...change }).filter(([name, value]) => value !== PLAIN[name]);
+  return `#${new URLSearchParams(named)}`;
 }
-
-export const address = (change) => `#${new URLSearchParams({ ...view(), ...change })}`;
 
 function firstPage() {
   const { show, q, sort } = view();
-  const query = new URLSearchParams({ sort });
-  if (show !== "all") query.set("done", show === "done");
+  const query = new URLSearchParams({ sort: sort === "due" ? sort : "id" });
+  if (show in DONE) query.set("done", DONE[show]);
   if (q) query.set("q", q);
   return `/tasks?${query}`;
 }
 
-// --- Pages: each {url, etag, tasks, next} --------------------------------------------------------
+// --- Pages: each {url, etag, tasks, next} ---
 
 let pages = [];
 let wanted = 1;
@@ -78,12 +80,12 @@ export function tasks() {
   const due = (task) => (sort === "due" && task.due) || "9999-99-99";
   const place = ({ id }) => (typeof id === "number" ? id : Infinity);
   return [...known.values()]
-    .filter(({ done }) => show === "all" || done === (show === "done"))
+    .filter(({ done }) => done === (DONE[show] ?? done))
     .filter(({ title }) => title.toLowerCase().includes(q.toLowerCase()))
     .sort((a, b) => due(a).localeCompare(due(b)) || place(a) - place(b) || 0);
 }
 
-// --- Changes: kept where a reload and other tabs find them, sent one after the other -------------
+// --- Changes: kept where a reload and other tabs find them, sent one after the other ---
 
 const foresee = {
   add: (known, { key, title }) => known.set(key, { id: key, title, done: false, pending: true }),
