@@ -202,10 +202,11 @@ SCOPES = {
 Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES)})( |$))*$"})]
 GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
 EITHER = AliasChoices("username", "email")
-NEEDED = [
-    {"properties": {"grant_type": {"const": name}}, "required": ["grant_type", *needed]}
-    for name, needed in GRANTS.items()
-]
+NEEDED = {
+    "if": {"properties": {"grant_type": {"const": "refresh_token"}}, "required": ["grant_type"]},
+    "then": {"required": GRANTS["refresh_token"]},
+    "else": {"required": GRANTS["password"]},
+}
 
 
 class Schema(BaseModel):
@@ -225,7 +226,7 @@ class Form(Schema):
 class TokenRequest(Form):
     """An email and its password (RFC 6749 §4.3.2), or a refresh token (§6), and a wanted scope."""
 
-    model_config = {"json_schema_extra": {"anyOf": NEEDED}}
+    model_config = {"json_schema_extra": NEEDED}
     grant_type: str = Field("password", json_schema_extra={"enum": list(GRANTS)})
     username: Username | MISSING = Field(MISSING, validation_alias=EITHER)
     password: Annotated[Secret, Field(min_length=1)] | MISSING = MISSING
