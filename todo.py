@@ -177,8 +177,9 @@ class Task(db.Model):
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Words = Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=255, examples=["API review"])
 Title = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1), Words]
-Address = Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254, examples=["me@example.com"])
-Username = Annotated[Text, pydantic.StringConstraints(to_lower=True)]
+Address = Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_length=254)
+ME = Field(examples=["me@example.com"])
+Username = Annotated[Text, pydantic.StringConstraints(to_lower=True), ME]
 Email = Annotated[Username, Address]
 Secret = Annotated[str, Field(examples=["correct horse"])]
 Password = Annotated[Secret, Field(min_length=8, max_length=1024)]
