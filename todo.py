@@ -49,6 +49,7 @@ from flask_jwt_extended import JWTManager, create_access_token, create_refresh_t
 from flask_limiter import Limiter
 from flask_sqlalchemy import SQLAlchemy
 from pydantic import MISSING, AfterValidator, AliasChoices, BaseModel, Field, TypeAdapter
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
 from sqlalchemy import exc
 from sqlalchemy.orm import Mapped, mapped_column
@@ -265,7 +266,8 @@ Token = schema(
     "Token", access_token=str, token_type=str, expires_in=int, refresh_token=str, scope=str
 )
 TaskCreate = schema("TaskCreate", title=Title, done=(bool, False), due=(Day | None, None))
-TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=(date | None, None))
+NONE = Field(default_factory=type(None))  # a task without a due date has no "due"
+TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=(date | SkipJsonSchema[None], NONE))
 Tagged = Annotated[TaskRead, "ETag"]  # and the headers that come with it
 Created = Annotated[Tagged, "Location"]
 ClearQuery = schema("ClearQuery", done=Literal["true"])
