@@ -711,7 +711,7 @@ def describe(app: Flask) -> dict[str, Any]:
         for method in rule.methods - {"HEAD", "OPTIONS"} if hasattr(view, "scope") else ():
             hints = view.__annotations__ | ({"if_none_match": str} if method == "GET" else {})
             paths.setdefault(path, {})[method.lower()] = describe_view(rule, view, hints)
-            for kind in (*hints.values(), Error, Invalid):
+            for kind in (hints["return"], hints.get("body"), Error, Invalid):
                 schemas |= describe_type(kind).get("$defs", {})
     flow = {"tokenUrl": "/auth/token", "refreshUrl": "/auth/token", "scopes": SCOPES}
     login = {"type": "oauth2", "flows": {"password": flow}}
