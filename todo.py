@@ -272,7 +272,7 @@ Tagged = Annotated[TaskRead, "ETag"]  # and the headers that come with it
 Created = Annotated[Tagged, "Location"]
 ClearQuery = schema("ClearQuery", done=Literal["true"])
 form = partial(pydantic.create_model, __base__=Form)
-Revocation = form("Revocation", token=str)
+Revocation = form("Revocation", token=Annotated[str, Field(examples=["a token"])])
 Problem = schema("Problem", type=str, loc=list[str | int], msg=str)
 Error = schema("Error", detail=str, error=(str | MISSING, MISSING))
 Invalid = schema("Invalid", detail=list[Problem], error=(str | MISSING, MISSING))
