@@ -674,7 +674,6 @@ def describe_parameters(rule: Any, hints: dict[str, Any]) -> list[dict[str, Any]
         place = "path" if name in rule.arguments else "header"
         shown = name if name in rule.arguments else name.replace("_", "-").title()
         found.append((shown, place, name in rule.arguments, describe_type(hints[name])["items"]))
-    return [dict(zip(("name", "in", "required", "schema"), one, strict=True)) for one in found]
     found.append(("X-Request-Id", "header", False, {"type": "string"}))
 
 
