@@ -7,6 +7,7 @@
     GET /health                                             whether the database answers
 
 Every answer from 400 up is JSON with "detail": a sentence, or for 422 a list of type, loc and msg.
+
 Read from the top: settings, models, schemas, `endpoint`, views, `create_app`. Two ideas carry it: a
 view's annotations are the one statement of what it takes and gives, and a request is one SQL
 statement, committed by itself, so that it is done or not and the database decides every race.
@@ -675,6 +676,7 @@ def describe_parameters(rule: Any, hints: dict[str, Any]) -> list[dict[str, Any]
         shown = name if name in rule.arguments else name.replace("_", "-").title()
         found.append((shown, place, name in rule.arguments, describe_type(hints[name])["items"]))
     found.append(("X-Request-Id", "header", False, {"type": "string"}))
+    return [dict(zip(("name", "in", "required", "schema"), one, strict=True)) for one in found]
 
 
 def describe_view(rule: Any, view: Any, hints: dict[str, Any]) -> dict[str, Any]:
@@ -694,7 +696,8 @@ def describe_view(rule: Any, view: Any, hints: dict[str, Any]) -> dict[str, Any]
         if status not in (204, 304):
             content = {"application/json": {"schema": describe_type(kind)["items"]}}
             responses[str(status)]["content"] = content
-    operation = {"operationId": view.__name__, "summary": view.__doc__, "responses": responses}
+    operation = {"operationId": view.__name__, "tags": [rule.rule.split("/")[1]]}
+    operation |= {"summary": view.__doc__, "responses": responses}
     if "body" in hints:
         schema, kinds = describe_type(hints["body"])["items"], hints["body"].content_types
         content = {kind: {"schema": schema} for kind in kinds}
@@ -716,7 +719,7 @@ def describe(app: Flask) -> dict[str, Any]:
     flow = {"tokenUrl": "/auth/token", "refreshUrl": "/auth/token", "scopes": SCOPES}
     login = {"type": "oauth2", "flows": {"password": flow}}
     components = {"schemas": schemas, "securitySchemes": {"login": login}}
-    info = {"title": "Todo API", "version": "1", "description": __doc__}
+    info = {"title": "Todo API", "version": "1", "description": __doc__.rpartition("\n\n")[0]}
     return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
 
 
