@@ -1,21 +1,35 @@
 # make run: serve on port 8000, setting up what is missing. make test: run all tests.
 # make torture: break the service for two minutes while clients write.
+# make fuzz: send thousands of calls made from the OpenAPI document to a server of its own.
+# make bench: compare with other stacks, in ROUNDS of about 80 seconds; needs wrk and PostgreSQL.
 PYTHON ?= python3
+ROUNDS ?= 5
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: run test lint torture
+.PHONY: run test lint torture fuzz bench
 run: .venv/ready .env
 	@exec sh -c "exec $$(sed -n 's/^web: //p' Procfile)"
 
 test: .venv/ready-for-tests
 	pytest
 
-torture: .venv/ready
-	python benchmarks/torture.py
-
 lint: .venv/ready-for-tests
 	ruff check .
 	ruff format --check .
+
+torture: .venv/ready
+	python benchmarks/torture.py
+
+fuzz: .venv/ready-for-tests
+	python test_openapi.py
+
+bench: .venv/ready benchmarks/.venvs/fastapi/ready benchmarks/.venvs/django/ready
+	python benchmarks/bench.py $(ROUNDS)
+
+benchmarks/.venvs/%/ready: benchmarks/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	@touch $@
 
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
