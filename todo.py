@@ -775,8 +775,8 @@ def set_password(account: Account) -> None:
     store_password(User.email == account.email, account.password) or abort(404, "User not found")
 
 
-POLICY = "; ".join(f"{kind}-src 'self'" for kind in ("connect", "img", "script", "style"))
-POLICY += "; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+POLICY += "connect-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'"
 
 
 def request_id() -> str:
@@ -792,7 +792,8 @@ def finish(response: Response) -> Response:
     """Give an answer the headers that all have."""
     response.headers["X-Request-Id"] = request_id()
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = POLICY
+    icons = " data:" if request.path == "/docs" else ""  # as Swagger UI draws them
+    response.headers["Content-Security-Policy"] = POLICY + icons
     request.environ["todo.path"] = quote(request.path)  # for the log, where it stays on its line
     if response.status_code == 204:
         del response.headers["Content-Type"]
