@@ -688,19 +688,16 @@ def describe_view(rule: Any, view: Any, hints: dict[str, Any]) -> dict[str, Any]
     for status in sorted(statuses | {401, 403, 404} if view.scope else statuses):
         kind = gives if status == good else Invalid if status == 422 else Error
         also = [*getattr(kind, "__metadata__", ()), *["ETag"][: status == 200 and get]]
-        names = HEADERS.get(status, also)
+        kinds = () if status in (204, 304) else Schema.content_types
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "headers": {name: {"schema": {"type": "string"}} for name in names},
+            "headers": {n: {"schema": {"type": "string"}} for n in HEADERS.get(status, also)},
+            "content": {name: {"schema": describe_type(kind)["items"]} for name in kinds},
         }
-        if status not in (204, 304):
-            content = {"application/json": {"schema": describe_type(kind)["items"]}}
-            responses[str(status)]["content"] = content
     operation = {"operationId": view.__name__, "tags": [rule.rule.split("/")[1]]}
     operation |= {"summary": view.__doc__, "responses": responses}
-    if "body" in hints:
-        schema, kinds = describe_type(hints["body"])["items"], hints["body"].content_types
-        content = {kind: {"schema": schema} for kind in kinds}
+    if body := hints.get("body"):
+        content = {name: {"schema": describe_type(body)["items"]} for name in body.content_types}
         operation["requestBody"] = {"required": True, "content": content}
     operation["security"] = [{"login": [view.scope]}] if view.scope else []
     return operation | {"parameters": describe_parameters(rule, hints)}
