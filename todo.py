@@ -831,7 +831,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Return the service, its tables created; without settings, by those of the environment."""
     settings = settings or Settings.from_environment()
     app = Flask(__name__, instance_path=str(Path(__file__).parent))
-    pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": True}
+    remote = settings.database_url.get_backend_name() == "postgresql"  # and may be gone unnoticed
+    pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": remote}
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
