@@ -18,32 +18,25 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache, partial, wraps
 from hashlib import blake2b
 from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from time import time
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 from urllib.parse import quote
 
 import click
+import flask
 import flask_swagger_ui
 import pydantic
 import sqlalchemy as sa
 from dotenv import load_dotenv
-from flask import (
-    Blueprint,
-    Flask,
-    Response,
-    abort,
-    current_app,
-    g,
-    request,
-    send_from_directory,
-    url_for,
-)
+from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
 from flask.logging import default_handler
 from flask_bcrypt import Bcrypt
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
@@ -113,11 +106,13 @@ bcrypt = Bcrypt()
 limiter = Limiter(str, strategy="moving-window", in_memory_fallback_enabled=True)
 limiter.logger.addHandler(default_handler)
 api = Blueprint("api", __name__, cli_group=None)
+WRITING = Lock()
 
 
 def execute(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     """Run one statement, committed by itself, and return its rows."""
-    with db.engine.connect() as connection:
+    one_by_one = statement.is_dml and db.engine.name == "sqlite"  # whose own queue is not fair
+    with WRITING if one_by_one else nullcontext(), db.engine.connect() as connection:
         return connection.execute(statement, values).all()
 
 
@@ -258,6 +253,16 @@ class TaskQuery(Schema):
     cursor: Cursor | MISSING = MISSING
 
 
+@dataclass
+class TaskRead:  # which, unlike a model, costs nothing to make and to check
+    """A task; without a due date it has no `due`."""
+
+    id: int
+    title: str
+    done: bool
+    due: Annotated[date | SkipJsonSchema[None], Field(default_factory=type(None))]
+
+
 schema = partial(pydantic.create_model, __base__=Schema)  # a field is its type, or (type, default)
 Account = schema("Account", email=Email, password=Password)
 AccountRead = schema("AccountRead", id=int, email=str)
@@ -267,8 +272,6 @@ Token = schema(
     "Token", access_token=str, token_type=str, expires_in=int, refresh_token=str, scope=str
 )
 TaskCreate = schema("TaskCreate", title=Title, done=(bool, False), due=(Day | None, None))
-NONE = Field(default_factory=type(None))  # a task without a due date has no "due"
-TaskRead = schema("TaskRead", id=int, title=str, done=bool, due=(date | SkipJsonSchema[None], NONE))
 Tagged = Annotated[TaskRead, "ETag"]  # and the headers that come with it
 Created = Annotated[Tagged, "Location"]
 ClearQuery = schema("ClearQuery", done=Literal["true"])
@@ -434,6 +437,7 @@ LOGIN = FAILURE | {"key_func": lambda: digest(f"{request.remote_addr} {g.email}"
 @limiter.shared_limit("10/minute", **LOGIN)
 def prove(password: str) -> sa.ColumnElement:
     """Return the condition for the user of `g.email` with this password; else 401, in time 429."""
+    flask.after_this_request(current_app.config["COUNT_FAILURE"])
     found = execute(sa.select(User.id, User.password_hash).where(User.email == g.email))
     if not found:
         bcrypt.generate_password_hash(password)  # takes as long as checking one
@@ -580,6 +584,12 @@ def own(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     return rows
 
 
+def show(row: sa.Row) -> tuple[TaskRead, dict[str, str]]:
+    """Return a task and its ETag."""
+    *task, version = row
+    return TaskRead(*task), {"ETag": f'"{version}"'}
+
+
 def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values: Any) -> Any:
     """Return a task and its ETag after a statement; 404 without it, 412 if it is not as tagged."""
     untagged = tags is None or tags.star_tag
@@ -589,7 +599,7 @@ def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values:
         abort(412, "Task has changed")
     if not rows:
         abort(404, "Task not found")
-    return rows[0], {"ETag": f'"{rows[0].version}"'}
+    return show(rows[0])
 
 
 @lru_cache(1000)
@@ -606,12 +616,13 @@ def page(query: TaskQuery) -> sa.Select:
 def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
     """List the caller's tasks, a page at a time."""
     rows = own(page(query))
+    tasks = [TaskRead(*task) for *task, _ in rows[: query.limit]]
     if len(rows) <= query.limit:
-        return rows
-    last = rows[query.limit - 1]
+        return tasks
+    last = tasks[-1]
     cursor = urlsafe_b64encode(to_json((last.due or date.max, last.id))).decode()
     following = url_for(".list_tasks", **{**request.args, "cursor": cursor})
-    return rows[:-1], {"Link": f'<{following}>; rel="next"'}
+    return tasks, {"Link": f'<{following}>; rel="next"'}
 
 
 @endpoint(api.post("/tasks"), scope="tasks:write", status=201)
@@ -624,8 +635,8 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
     except exc.IntegrityError:  # the key was used before, or the caller is gone
         same = [Task.idempotency_key == idempotency_key, Task.idempotency_digest == name]
         tasks = own(sa.select(*TASK).where(OWN, *same)) or abort(422, [KEY_USED])
-    location = f"/tasks/{tasks[0].id}"
-    return tasks[0], {"ETag": f'"{tasks[0].version}"', "Location": location}
+    task, headers = show(tasks[0])
+    return task, headers | {"Location": f"/tasks/{task.id}"}
 
 
 @endpoint(api.delete("/tasks"), scope="tasks:write")
@@ -738,7 +749,7 @@ def show_page(name: str) -> Response:
 @api.get("/docs/<any('swagger-ui.css', 'swagger-ui-bundle.js'):name>")
 def send_swagger_ui(name: str) -> Response:
     """Send a file of Swagger UI."""
-    return send_from_directory(Path(flask_swagger_ui.__file__).with_name("dist"), name)
+    return flask.send_from_directory(Path(flask_swagger_ui.__file__).with_name("dist"), name)
 
 
 def command(act: Callable) -> None:
@@ -851,7 +862,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     for extension in (db, jwt, bcrypt, limiter):
         extension.init_app(app)
-    app.before_request_funcs.clear()  # flask-limiter's, which costs every route something
+    app.before_request_funcs.clear()  # flask-limiter's own, of which `prove` alone needs one
+    app.teardown_request_funcs.clear()
+    app.config["COUNT_FAILURE"] = app.after_request_funcs.pop(None)[0]
     app.register_blueprint(api)
     if settings.registration == "closed":
         app.view_functions["api.register"] = lambda: abort(403, "Registration is closed")
