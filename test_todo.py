@@ -1485,33 +1485,42 @@ def test_hosts_may_start_at_once_on_an_empty_database(database, tmp_path):
 
 
 def test_the_log_names_requests_and_keeps_secrets(database, tmp_path):
+    """Whatever becomes of a request: good, refused, throttled, without a column, a bug."""
+    account = {"email": "ada@example.com", "password": "very secret horse"}
+    engine = sa.create_engine(todo.read_url(database))
     with serving(tmp_path, workers=1, APP_DATABASE_URL=database) as (port, log):
-        account = {"email": "ada@example.com", "password": "very secret horse"}
         call(port, "POST", "/auth/register", account)
         call(port, "POST", "/auth/register", account | {"password": "short"})
-        token = call(port, "POST", "/auth/token", account, X_Request_Id="login-1")[1][
-            "access_token"
-        ]
-        call(
-            port,
-            "GET",
-            "/tasks?q=very+private",
-            Authorization=f"Bearer {token}",
-            X_Request_Id="list-1",
-        )
-        call(port, "GET", "/tasks", Authorization=f"Bearer {token}x")
+        given = call(port, "POST", "/auth/token", account, X_Request_Id="login-1")[1]
+        again = REFRESH | {"refresh_token": given["refresh_token"]}
+        renewed = call(port, "POST", "/auth/token", again)[1]
+        bearer = {"Authorization": f"Bearer {given['access_token']}"}
+        call(port, "GET", "/tasks?q=very+private", **bearer, X_Request_Id="list-1")
+        call(port, "GET", "/tasks", Authorization=f"{bearer['Authorization']}x")
+        unknown = account | {"email": "nobody@example.com"}
+        tries = [call(port, "POST", "/auth/token", unknown)[0] for _ in range(11)]
+        assert tries == [401] * 10 + [429]
+        with engine.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE tasks RENAME COLUMN due TO gone")
+        keyed = bearer | {"Idempotency_Key": "a private key", "X_Request_Id": "broken-1"}
+        assert call(port, "POST", "/tasks", {"title": "private"}, **keyed)[0] in (500, 503)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE users SET password_hash = 'no hash'")
+        status, body, headers = call(port, "POST", "/auth/token", account, X_Request_Id="bug-1")
+        assert (status, body["detail"]) == (500, "Internal Server Error")
+        assert headers["X-Request-Id"] == "bug-1"
+    engine.dispose()
     text = log.read_text()
     assert re.search(r"list-1 GET /tasks 200 \d+ms", text)
     assert re.search(r"[0-9a-f]{32} POST /auth/register 422", text)
-    for secret in (
-        "secret horse",
-        "short",
-        "private",
-        token,
-        KEY,
-        sa.make_url(database).password or "nothing",
-    ):
-        assert secret not in text
+    for request in ("broken-1", "bug-1"):
+        assert text.count(f"Request {request}") == 1
+    assert len(re.findall(r"Request bug-1\nTraceback .*\n(  .*\n)+ValueError: ", text)) == 1
+    tokens = [answer[kind] for answer in (given, renewed) for kind in answer if "_token" in kind]
+    assert len(tokens) == 4
+    secrets = ["secret horse", "short", "private", "$2b$", "ada@", KEY, *tokens]
+    found = [secret for secret in [*secrets, sa.make_url(database).password] if secret]
+    assert [secret for secret in found if secret in text] == []
 
 
 @pytest.mark.parametrize(
