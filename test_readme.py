@@ -12,7 +12,11 @@ from test_todo import HERE, call, free_port, serving
 
 README = (HERE / "README.md").read_text()
 BLOCKS = re.findall(r"(.*?)^```(sh|json|text)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-ELSEWHERE = ("NEW=postgresql", "pg_dump", "pg_restore")  # test_operations.py runs these
+ELSEWHERE = (
+    "NEW=postgresql",
+    "(umask 077 && pg_dump",
+    "pg_restore",
+)  # test_operations.py runs these
 LIST = 'curl -s localhost:8000/tasks -H "Authorization: Bearer $TOKEN"\n'
 
 

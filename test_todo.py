@@ -1450,7 +1450,7 @@ def never_read(client, bearer):
 @pytest.mark.parametrize("bother", [trickle_head, trickle_body, stay_silent, never_read])
 def test_slow_clients_do_not_stop_the_others(tmp_path, bother):
     url = f"sqlite:///{tmp_path}/todo.db"
-    with serving(tmp_path, workers=1, APP_DATABASE_URL=url) as (port, _), ExitStack() as slow:
+    with serving(tmp_path, workers=1, APP_DATABASE_URL=url) as (port, log), ExitStack() as slow:
         bearer = log_in(port)
         with sa.create_engine(url).begin() as connection:
             tasks = [(1, "x" * 255, False, 1)] * 1000
@@ -1461,6 +1461,13 @@ def test_slow_clients_do_not_stop_the_others(tmp_path, bother):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", port))
         bothers = [bother(client, bearer["Authorization"]) for client in clients]
+        for step in bothers:
+            next(step)
+        answered, before = 0, 0
+        while answered != before or (bother is never_read and not answered):  # buffers are filling
+            time.sleep(1)
+            answered, before = log.read_text().count("GET /tasks 200"), answered
+        assert answered < 16 * 20
         for _ in range(20):
             for step in bothers:
                 next(step)

@@ -162,7 +162,7 @@ class Client(threading.Thread):
         return found
 
 
-def torture(database, directory, faults, writes, fault_count, clients=12, workers=3, seconds=50):
+def torture(database, directory, faults, writes, fault_count, clients=12, workers=3, seconds=60):
     """Run clients against a server until there are so many writes and faults; return the counts.
 
     `faults` are functions of the server, called one at a time and spread over the run. Raises
@@ -251,7 +251,7 @@ def main():
     parser.add_argument("--engine", choices=engines, help="one of them instead of both")
     parser.add_argument("--writes", type=int, default=20_000, help="acknowledged, per engine")
     parser.add_argument("--faults", type=int, default=20, help="per engine")
-    parser.add_argument("--seconds", type=int, default=50, help="bound of a run")
+    parser.add_argument("--seconds", type=int, default=60, help="bound of a run")
     asked = parser.parse_args()
     rows = {}
     for name in [asked.engine] if asked.engine else engines:
@@ -259,7 +259,7 @@ def main():
             bounds = {"writes": asked.writes, "seconds": asked.seconds}
             rows[name] = torture(database, directory, faults, fault_count=asked.faults, **bounds)
     with on_sqlite() as (database, directory, _):
-        few = {"writes": asked.writes // 4, "seconds": asked.seconds // 4}
+        few = {"writes": asked.writes // 4, "seconds": asked.seconds // 5}
         calm = torture(database, directory, [], fault_count=0, clients=32, workers=4, **few)
         rows["SQLite, 32 clients, calm"] = calm
     print("| database |", " | ".join(calm), "|\n|", "--- |" * (len(calm) + 1))
