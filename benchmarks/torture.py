@@ -262,7 +262,7 @@ def main():
         few = {"writes": asked.writes // 4, "seconds": asked.seconds // 5}
         calm = torture(database, directory, [], fault_count=0, clients=32, workers=4, **few)
         rows["SQLite, 32 clients, calm"] = calm
-    print("| database |", " | ".join(calm), "|\n|", "--- |" * (len(calm) + 1))
+    print("| database |", " | ".join(calm), "|\n|" + " --- |" * (len(calm) + 1))
     for name, row in rows.items():
         print("|", name, "|", " | ".join(map(str, row.values())), "|")
     wrong = any(row[bad] for row in rows.values() for bad in ("lost", "twice", "of others"))
