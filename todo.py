@@ -192,11 +192,7 @@ Cursor = Annotated[Cursor, pydantic.WithJsonSchema({"type": "string"})]
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
 IfMatch = Annotated[str, AfterValidator(parse_etags)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
-SCOPES = {
-    "tasks:read": "read tasks",
-    "tasks:write": "change tasks",
-    "account": "manage the account",
-}
+SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES)})( |$))*$"})]
 GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
 EITHER = AliasChoices("username", "email")
@@ -399,7 +395,7 @@ def explain(error: Exception) -> str:
 def on_error(error: Exception) -> Response:
     """Answer for a refusal (its headers stay), for a bug, and for a database in trouble."""
     if not isinstance(error, HTTPException):
-        current_app.logger.error("Request %s: %s", request_id(), explain(error))
+        current_app.logger.error("Request %s: %s", g.request_id, explain(error))
         error = ServiceUnavailable(DATABASE_DOWN, retry_after=5)
     response = error.get_response()
     said = error.name if error.description == type(error).description else error.description
@@ -787,18 +783,18 @@ POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancesto
 POLICY += "connect-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'"
 
 
-def request_id() -> str:
-    """Return the id of this request: the client's own if it is sane, else a new one."""
-    if "request_id" not in g:
-        asked = request.headers.get("X-Request-Id", "")
-        sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
-        g.request_id = asked if sane else os.urandom(16).hex()
-    return g.request_id
+@api.before_app_request
+def name_request() -> None:
+    """Give a request its id: the client's own if it is sane, else a new one."""
+    asked = request.headers.get("X-Request-Id", "")
+    sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
+    g.request_id = asked if sane else os.urandom(16).hex()
 
 
+@api.after_app_request
 def finish(response: Response) -> Response:
     """Give an answer the headers that all have."""
-    response.headers["X-Request-Id"] = request_id()
+    response.headers["X-Request-Id"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     icons = " data:" if request.path == "/docs" else ""  # as Swagger UI draws them
     response.headers["Content-Security-Policy"] = POLICY + icons
@@ -872,8 +868,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=behind, x_proto=behind, x_host=behind)
     for error in (HTTPException, exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         app.register_error_handler(error, on_error)
-    app.after_request(finish)
-    app.log_exception = lambda bug: app.logger.error("Request %s", request_id(), exc_info=bug)
+    app.log_exception = lambda bug: app.logger.error("Request %s", g.request_id, exc_info=bug)
     app.logger.setLevel("INFO")
     document = to_json(describe(app))
     app.add_url_rule(
