@@ -839,6 +839,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     app = Flask(__name__, instance_path=str(Path(__file__).parent))
     remote = settings.database_url.get_backend_name() == "postgresql"  # and may be gone unnoticed
+    engine = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}  # from the log
     pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": remote}
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
@@ -854,7 +855,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
         RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 1, "socket_connect_timeout": 1},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"isolation_level": "AUTOCOMMIT"} | pool,
+        SQLALCHEMY_ENGINE_OPTIONS=engine | pool,
     )
     for extension in (db, jwt, bcrypt, limiter):
         extension.init_app(app)
