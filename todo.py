@@ -18,7 +18,7 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache, partial, wraps
@@ -111,9 +111,15 @@ WRITING = Lock()
 
 def execute(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     """Run one statement, committed by itself, and return its rows."""
-    one_by_one = statement.is_dml and db.engine.name == "sqlite"  # whose own queue is not fair
-    with WRITING if one_by_one else nullcontext(), db.engine.connect() as connection:
-        return connection.execute(statement, values).all()
+    in_turn = statement.is_dml and db.engine.name == "sqlite"  # whose own queue is not fair
+    if in_turn and not WRITING.acquire(timeout=5):
+        raise exc.TimeoutError("Another writer does not end")
+    try:
+        with db.engine.connect() as connection:
+            return connection.execute(statement, values).all()
+    finally:
+        if in_turn:
+            WRITING.release()
 
 
 def digest(content: bytes) -> str:
