@@ -11,7 +11,7 @@ run: .venv/ready .env
 	@exec sh -c "exec $$(sed -n 's/^web: //p' Procfile)"
 
 test: .venv/ready-for-tests
-	pytest
+	pytest -n 2
 
 lint: .venv/ready-for-tests
 	ruff check .

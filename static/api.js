@@ -1,7 +1,6 @@
-// Requests to the API: they bear the token, renew it when it has ended, and wait while nobody answers.
+// Requests to the API: they bear the token, renew it when it has ended, and go on until answered.
 
 const SESSION = "todo.session";
-const FORM = "application/x-www-form-urlencoded";
 
 export const tell = (name, detail) => dispatchEvent(new CustomEvent(name, { detail }));
 
@@ -10,12 +9,8 @@ export const session = () => JSON.parse(localStorage.getItem(SESSION));
 
 const keep = (value) => localStorage.setItem(SESSION, JSON.stringify(value));
 
-/** Have one tab at a time do some work; browsers have locks on HTTPS and on localhost. */
-export const alone = async (name, options, work) =>
-  navigator.locks ? navigator.locks.request(name, options, (lock) => lock && work()) : work();
-
 /** Wait so many seconds, or until the network is back. */
-const pause = (seconds) =>
+export const pause = (seconds) =>
   new Promise((resolve) => {
     setTimeout(resolve, seconds * 1000);
     addEventListener("online", resolve, { once: true });
@@ -24,53 +19,54 @@ const pause = (seconds) =>
 /** Send until the server answers, and give notice while it does not. */
 async function reach(path, init) {
   for (let seconds = 1; ; seconds = Math.min(2 * seconds, 8)) {
-    let wait = seconds;
     try {
-      const signal = AbortSignal.any([AbortSignal.timeout(20_000), init.signal ?? []].flat());
+      const signal = AbortSignal.timeout(20_000);
       const response = await fetch(path, { cache: "no-store", ...init, signal });
       const { ok, status, headers } = response;
-      const text = await response.text();
-      if (status !== 503) {
-        tell("notice", "");
-        const json = headers.get("Content-Type") === "application/json" && text;
-        return { ok, status, headers, body: json ? JSON.parse(text) : null };
-      }
-      wait = Number(headers.get("Retry-After")) || seconds;
-      tell("notice", "The server is busy.");
+      const body = JSON.parse((await response.text()) || null);
+      tell("notice", status === 503 ? "The server is busy." : "");
+      if (status !== 503) return { ok, status, headers, body };
     } catch {
-      init.signal?.throwIfAborted();
       tell("notice", navigator.onLine ? "The server cannot be reached." : "You are offline.");
     }
-    await pause(wait);
+    await pause(seconds);
   }
 }
 
-const post = (path, type, body, init) =>
-  reach(path, { method: "POST", headers: { "Content-Type": type }, body, ...init });
-const postForm = (path, fields, init) => post(path, FORM, new URLSearchParams(fields), init);
+/** Send a change as JSON; one that is under way goes on when the page is left. */
+const send = (method, path, fields, headers) =>
+  reach(path, {
+    method,
+    headers: { ...headers, "Content-Type": "application/json" },
+    body: JSON.stringify(fields),
+    keepalive: true,
+  });
 
-/** Send a request with the token; once it has ended, with the next; tell when there is none. */
-export async function request(path, init = {}, last = false) {
+/** Make a request with the token; once it has ended, with the next. */
+async function request(make, last = false) {
   const token = session()?.access_token;
-  const headers = { ...init.headers, Authorization: `Bearer ${token}` };
-  if (init.body) headers["Content-Type"] = "application/json";
-  const answer = await reach(path, { ...init, headers });
-  const gone = answer.status === 404 && answer.body?.detail === "User not found";
+  const answer = await make({ Authorization: `Bearer ${token}` });
+  const gone = answer.body?.detail === "User not found";
   if (answer.status !== 401 && !gone) return answer;
-  if (!gone && !last && (await renew(token))) return request(path, init, true);
+  if (!gone && !last && (await renew(token))) return request(make, true);
   end(token);
   throw new Error("The session is over");
 }
 
-/** Get the next token, unless another tab has; a refresh token is good for one use. */
-const renew = (ended) =>
-  alone(SESSION, {}, async () => {
-    const { access_token, refresh_token } = session() ?? {};
-    if (access_token !== ended) return Boolean(access_token);
-    const answer = await postForm("/auth/token", { grant_type: "refresh_token", refresh_token });
-    if (answer.ok && session()) keep({ ...session(), ...answer.body });
-    return answer.ok;
-  });
+export const read = (path, headers) =>
+  request((token) => reach(path, { headers: { ...token, ...headers } }));
+
+export const write = (method, path, fields, headers) =>
+  request((token) => send(method, path, fields, { ...token, ...headers }));
+
+/** Get the next token, unless another tab has; if two do at once, the server gives it to both. */
+async function renew(ended) {
+  const { access_token, refresh_token } = session() ?? {};
+  if (access_token !== ended) return Boolean(access_token);
+  const answer = await send("POST", "/auth/token", { grant_type: "refresh_token", refresh_token });
+  if (answer.ok && session()) keep({ ...session(), ...answer.body });
+  return answer.ok;
+}
 
 function end(token) {
   if (session()?.access_token === token) localStorage.removeItem(SESSION);
@@ -78,30 +74,23 @@ function end(token) {
 }
 
 export async function logIn(email, password) {
-  const answer = await postForm("/auth/token", { username: email, password });
+  const answer = await send("POST", "/auth/token", { username: email, password });
   if (answer.ok) keep({ email, ...answer.body });
   return answer;
 }
 
-export const register = (email, password) =>
-  post("/auth/register", "application/json", JSON.stringify({ email, password }));
+export const register = (email, password) => send("POST", "/auth/register", { email, password });
 
 /** Forget the login here, then have the server forget it. */
 export function logOut() {
   const { access_token, refresh_token } = session();
   end(access_token);
-  return postForm("/auth/revoke", { token: refresh_token }, { keepalive: true });
+  send("POST", "/auth/revoke", { token: refresh_token });
 }
 
 /** Say why the server refused. */
-export function reason({ status, headers, body }) {
-  if (status === 429) return `Too many attempts. Try again in ${headers.get("Retry-After")} seconds.`;
-  const detail = body?.detail ?? `The server answered ${status}`;
+export function reason({ status, headers, body: { detail } }) {
+  if (status === 429) return `${detail}. Try again in ${headers.get("Retry-After")} seconds.`;
   if (typeof detail === "string") return `${detail}.`;
-  const sentence = ({ loc, msg }) => {
-    const name = loc.at(-1) === "username" ? "email" : String(loc.at(-1));
-    const said = /pattern/.test(msg) ? "is not complete" : msg.replace(/^(String|Input|Value) /, "");
-    return `${name[0].toUpperCase()}${name.slice(1)} ${said}.`;
-  };
-  return detail.map(sentence).join(" ");
+  return detail.map(({ loc, msg }) => `${loc.at(-1)}: ${msg}.`).join(" ");
 }

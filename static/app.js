@@ -1,63 +1,56 @@
 // The page: what its user does becomes a change, and what changes is drawn.
 
-import { logIn, logOut, reason, register, session } from "./api.js";
+import { logIn, logOut, pause, reason, register, session } from "./api.js";
 import * as list from "./tasks.js";
 
-const UNDO = 8000; // milliseconds to take something back
+const UNDO = 8000; // milliseconds to take a deletion back
 const LOOK = 3000; // milliseconds from one look at the server to the next
 const at = (id) => document.getElementById(id);
 const copy = (id) => at(id).content.firstElementChild.cloneNode(true);
 
-// --- Messages ---
+// --- Messages ------------------------------------------------------------------------------------
 
 let undo, fading;
 
-/** Say something for a while, to the eye too unless it is quiet, and offer to take it back. */
-function say(text, { quiet, back } = {}) {
-  if (quiet && undo) return;
+/** Say something for a while, and offer to take it back. */
+function say(text, back) {
   undo = back;
   at("message").textContent = text;
   at("undo").hidden = !back;
-  at("toast").classList.toggle("shown", Boolean(text) && !quiet);
   clearTimeout(fading);
   if (text) fading = setTimeout(say, UNDO, "");
 }
 
 function takeBack() {
-  undo?.();
+  undo();
   say("Undone.");
 }
 
 at("undo").addEventListener("click", takeBack);
 addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=checkbox])") && event.target.value;
-  if (!undo || typing || event.key !== "z" || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  takeBack();
+  if (undo && !typing && event.key === "z" && (event.ctrlKey || event.metaKey)) takeBack();
 });
 
 addEventListener("notice", ({ detail }) => {
-  const notice = detail && `${detail} What you change is kept here and sent later.`;
+  const notice = detail && `${detail} Changes are kept here and sent as soon as it answers.`;
   if (at("notice").textContent !== notice) at("notice").textContent = notice;
 });
 
-const channel = new BroadcastChannel("todo"); // any tab may have sent a change that is refused
-channel.onmessage = ({ data }) => say(data);
 addEventListener("refused", ({ detail: { kind, title, why } }) => {
-  say(`${title ? `“${title}”` : "That"} was not saved. ${why}`);
-  channel.postMessage(at("message").textContent);
+  say(`That was not saved. ${why}`);
   if (kind === "add") at("new").value ||= title;
 });
 
-// --- Drawing ---
+// --- Drawing -------------------------------------------------------------------------------------
 
-const rows = new Map();
+const rowOf = (id) => at(`task-${id}`);
 
 /** A day, so many after today, as YYYY-MM-DD in the time zone of the user. */
 function day(after = 0) {
-  const now = new Date();
-  const noon = new Date(Date.UTC(now.getFullYear(), now.getMonth(), now.getDate() + after, 12));
-  return noon.toISOString().slice(0, 10);
+  const date = new Date();
+  date.setDate(date.getDate() + after);
+  return date.toLocaleDateString("sv");
 }
 
 function written(due) {
@@ -69,18 +62,14 @@ function written(due) {
 
 function draw() {
   const tasks = list.tasks();
-  const shown = new Set(tasks.map(({ id }) => id));
+  const shown = new Set(tasks.map(({ id }) => `task-${id}`));
   const focused = document.activeElement;
-  for (const [id, row] of rows) {
-    if (shown.has(id)) continue;
-    row.remove();
-    rows.delete(id);
-  }
+  for (const row of [...at("tasks").children]) if (!shown.has(row.id)) row.remove();
   tasks.forEach((task, place) => {
-    if (!rows.has(task.id)) rows.set(task.id, copy("row"));
-    const [row, there] = [rows.get(task.id), at("tasks").children[place]];
-    drawRow(row, task);
+    const row = rowOf(task.id) ?? copy("row");
+    const there = at("tasks").children[place];
     if (row !== there) at("tasks").insertBefore(row, there);
+    drawRow(row, task);
   });
   if (focused.isConnected) focused.focus({ preventScroll: true }); // a row that moves loses it
   drawAround(tasks);
@@ -89,19 +78,18 @@ function draw() {
 function drawRow(row, task) {
   const [box, title, due, remove] = row.children;
   const late = Boolean(task.due) && !task.done && task.due < day();
-  for (const [name, is] of Object.entries({ late, done: task.done, pending: task.pending ?? false }))
-    row.classList.toggle(name, is);
+  row.id = `task-${task.id}`;
   row.task = task;
+  row.classList.toggle("late", late);
+  row.classList.toggle("pending", Boolean(task.pending));
   box.checked = task.done;
   box.ariaLabel = task.title;
   if (title.textContent !== task.title) title.textContent = task.title;
   due.textContent = task.due ? `${late ? "Overdue: " : ""}${written(task.due)}` : "Set date";
   due.classList.toggle("none", !task.due);
   due.ariaLabel = `${due.textContent}, due date of ${task.title}`;
+  title.disabled = due.disabled = typeof task.id === "string"; // not yet on the server
   remove.ariaLabel = `Delete ${task.title}`;
-  const form = row.querySelector("form");
-  if (form?.conflict !== task.conflict?.key) close(row);
-  if (task.conflict && form?.conflict !== task.conflict.key) showConflict(row, task.conflict);
 }
 
 const NOTHING = {
@@ -111,82 +99,78 @@ const NOTHING = {
 };
 
 function drawAround(tasks) {
-  const { show, q, sort } = list.view();
+  const { show, sort, q } = list.view();
   for (const link of document.querySelectorAll("[data-show]")) {
     link.href = list.address({ show: link.dataset.show });
     link.ariaCurrent = link.dataset.show === show ? "page" : null;
   }
   at("sort").value = sort;
   if (document.activeElement !== at("search")) at("search").value = q;
-  at("tasks").ariaBusy = list.loading();
   at("clear").hidden = !tasks.some(({ done }) => done);
   at("more").hidden = !list.hasMore();
   at("empty").hidden = tasks.length > 0 || list.loading() || list.hasMore();
-  const [head, text] = q ? ["No match", `No title here has “${q}” in it.`] : (NOTHING[show] ?? NOTHING.all);
+  const [head, text] = q ? ["No match", `No title here has “${q}” in it.`] : NOTHING[show];
   at("empty").children[0].textContent = head;
   at("empty").children[1].textContent = text;
   const today = { weekday: "long", day: "numeric", month: "long" };
   at("today").textContent = new Date().toLocaleDateString("en-GB", today);
 }
 
-// --- Editing in place ---
+// --- Editing in place ----------------------------------------------------------------------------
 
-function edit(row, field, values = row.task) {
+function edit(row, field) {
   const form = copy("edit");
   form.seen = { due: null, ...row.task };
-  form.elements.title.value = values.title;
-  form.elements.due.value = values.due ?? "";
-  row.classList.add("editing");
+  form.elements.title.value = form.seen.title;
+  form.elements.due.value = form.seen.due ?? "";
   row.append(form);
   form.elements[field].focus();
-  return form;
-}
-
-function showConflict(row, { key, fields, newer }) {
-  const form = edit(row, "title", { ...newer, ...fields });
-  const due = newer.due ? `, due ${written(newer.due)}` : "";
-  form.conflict = key;
-  form.seen = newer;
-  form.querySelector(".conflict").textContent =
-    `This task was changed elsewhere. It now reads “${newer.title}”${due}. Yours, above, is not saved.`;
-  form.elements.save.textContent = "Save mine";
-  form.elements.cancel.textContent = "Keep the newer";
 }
 
 function close(row) {
   const form = row.querySelector("form");
-  const focused = form?.contains(document.activeElement);
-  form?.remove();
-  row.classList.remove("editing");
+  const focused = form.contains(document.activeElement);
+  form.remove();
   if (focused) row.querySelector(".title").focus();
-  if (form?.conflict) list.drop(form.conflict);
 }
 
-function saveEdit(form) {
+/** Save what was typed; where it was changed elsewhere meanwhile, show that and let choose. */
+async function saveEdit(form) {
   const row = form.closest("li");
-  const { title, due } = form.elements;
-  const typed = Object.entries({ title: title.value.trim(), due: due.value || null });
-  if (!title.value.trim()) return title.focus();
-  const fields = Object.fromEntries(typed.filter(([name, value]) => value !== form.seen[name]));
-  close(row);
-  if (Object.keys(fields).length) list.make("edit", { id: row.task.id, fields, seen: form.seen });
+  const { title, due, save, cancel } = form.elements;
+  const typed = { title: title.value.trim(), due: due.value || null };
+  const answer = await list.edit(row.task.id, typed, form.seen).catch(() => null);
+  if (!answer) return; // the session is over: what was typed stays
+  if (answer.ok) return close(row);
+  const problem = form.querySelector(".problem");
+  if (answer.status !== 412) return (problem.textContent = reason(answer));
+  form.seen = { due: null, ...answer.body };
+  const date = form.seen.due ? `, due ${written(form.seen.due)}` : "";
+  problem.textContent = `Changed elsewhere to “${form.seen.title}”${date}. Yours is not saved.`;
+  save.textContent = "Save mine";
+  cancel.textContent = "Keep the newer";
 }
 
-// --- What the user does ---
+// --- What the user does --------------------------------------------------------------------------
 
-at("composer").addEventListener("submit", (event) => {
-  event.preventDefault();
+/** Hear an event on an element, and do as told instead of what the browser would. */
+const on = (id, type, act) =>
+  at(id).addEventListener(type, (event) => {
+    if (type === "submit") event.preventDefault();
+    act(event.target, event);
+  });
+
+on("composer", "submit", () => {
   const title = at("new").value.trim();
   at("new").value = "";
   at("new").focus();
-  if (title) rows.get(list.make("add", { title }))?.scrollIntoView({ block: "nearest" });
+  if (!title) return;
+  rowOf(list.make("add", { title }))?.scrollIntoView({ block: "nearest" });
+  if (list.hasMore()) say(`Added “${title}” at the end of the list.`);
 });
 
-addEventListener("added", ({ detail: { key, task } }) => {
-  if (rows.has(key)) rows.set(task.id, rows.get(key));
-  rows.delete(key);
-  const end = list.hasMore();
-  say(`Added “${task.title}”${end ? " at the end of the list" : ""}.`, { quiet: !end });
+addEventListener("added", ({ detail: { key, id } }) => {
+  if (rowOf(key)) rowOf(key).id = `task-${id}`;
 });
 
 /** Move the focus from a row that goes to the one after it, or before. */
@@ -195,74 +179,40 @@ function step(row) {
   (near?.querySelector("input") ?? at("new")).focus();
 }
 
-function tick(row, done) {
-  const { id, title } = row.task;
-  if (list.view().show !== "all") {
-    const back = () => list.make("edit", { id, fields: { done: !done } });
-    step(row);
-    say(`“${title}” is ${done ? "done" : "open"}.`, { back });
-  }
-  list.make("edit", { id, fields: { done } });
-}
-
-function remove(row) {
-  const { id, title } = row.task;
-  step(row);
-  const key = list.make("remove", { id, until: Date.now() + UNDO });
-  say(`Deleted “${title}”.`, { back: () => list.drop(key) });
-}
-
 const clicks = {
+  tick(row) {
+    const { id, done } = row.task;
+    if (list.view().show !== "all") step(row);
+    list.make("tick", { id, done: !done });
+  },
   title: (row) => edit(row, "title"),
   due: (row) => edit(row, "due"),
-  delete: remove,
   cancel: close,
-  undate(row) {
-    const { due } = row.querySelector("form").elements;
-    due.value = "";
-    due.focus();
+  delete(row) {
+    step(row);
+    const key = list.make("remove", { id: row.task.id, until: Date.now() + UNDO });
+    say(`Deleted “${row.task.title}”.`, () => list.drop(key));
   },
 };
 
-at("tasks").addEventListener("click", ({ target }) => {
-  const row = target.closest("li");
-  if (target.type === "checkbox") tick(row, target.checked);
-  else if (target.matches("button")) (clicks[target.name] ?? clicks[target.classList[0]])?.(row);
-});
-at("tasks").addEventListener("submit", (event) => {
-  event.preventDefault();
-  saveEdit(event.target);
-});
-at("tasks").addEventListener("keydown", ({ key, target }) => {
+on("tasks", "click", (target) => clicks[target.name]?.(target.closest("li")));
+on("tasks", "submit", saveEdit);
+on("tasks", "keydown", (target, { key }) => {
   if (key === "Escape" && target.form) close(target.closest("li"));
 });
-
-at("clear").addEventListener("click", () => {
-  const key = list.make("clear", { until: Date.now() + UNDO });
+on("clear", "click", () => {
   at("new").focus();
-  say("Cleared the done tasks.", { back: () => list.drop(key) });
+  if (confirm("Delete all tasks that are done?")) list.make("clear");
+});
+on("sort", "change", ({ value }) => {
+  location.hash = list.address({ sort: value });
+});
+on("search", "input", ({ value }) => {
+  history.replaceState(null, "", list.address({ q: value }));
+  list.turn();
 });
 
-at("sort").addEventListener("change", ({ target }) => {
-  location.hash = list.address({ sort: target.value });
-});
-
-let typing;
-at("search").addEventListener("input", ({ target }) => {
-  clearTimeout(typing);
-  typing = setTimeout(() => {
-    const step = list.view().q ? "replaceState" : "pushState"; // one step back for a whole search
-    history[step](null, "", list.address({ q: target.value }));
-    turnTo();
-  }, 200);
-});
-
-// --- Going on: the address, the network, other tabs ---
-
-function turnTo() {
-  list.reset();
-  draw();
-}
+// --- Going on: the address, the network, other tabs ----------------------------------------------
 
 let looking = false;
 async function look() {
@@ -276,68 +226,53 @@ const watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersectin
   rootMargin: "600px",
 });
 watcher.observe(at("more"));
-at("more").addEventListener("click", list.more);
+setInterval(look, LOOK);
 addEventListener("tasks", draw);
-addEventListener("hashchange", turnTo);
+addEventListener("hashchange", list.turn);
 addEventListener("pagehide", list.hurry);
 addEventListener("visibilitychange", look);
-setInterval(look, LOOK);
-addEventListener("storage", ({ key, newValue }) => {
-  if (key === null || key === "todo.session") enter();
-  else if (newValue) draw();
-  else list.refresh();
-});
+addEventListener("storage", ({ key }) => ["todo.session", null].includes(key) && enter());
 
-// --- Logging in and out ---
+// --- Logging in and out --------------------------------------------------------------------------
 
-let owner;
+let owner; // whose tasks the page has
 
 /** Show the list, or without a login the way in; what was typed stays for who comes back. */
 function enter() {
   const email = session()?.email;
-  if (email && email === owner && at("door").hidden) return;
+  if (email && owner && email !== owner) return location.reload();
+  if (email && owner && at("door").hidden) return;
   at("door").hidden = Boolean(email);
-  at("board").hidden = !email;
+  at("board").hidden = at("log-out").hidden = !email;
+  at("who").textContent = email ?? "";
   if (!email) {
-    at("why").textContent = owner ? "Your session is over. Log in to go on: what you typed is kept." : "";
+    at("why").textContent = owner ? "Your session is over. What you typed is kept." : "";
     at("email").value = owner ?? "";
-    at(owner ? "password" : "email").focus();
-    return;
+    return at(owner ? "password" : "email").focus();
   }
-  if (owner !== email) leave();
   owner = email;
-  at("who").textContent = email;
   at("password").value = "";
   draw();
   look();
   at("new").focus();
 }
 
-function leave() {
-  owner = null;
-  at("new").value = "";
-  list.forget();
-  draw();
-}
-
-at("login").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const { email, password } = event.target.elements;
-  const account = [email.value.trim(), password.value];
-  let answer = event.submitter?.value ? await register(...account) : { ok: true };
+on("door", "submit", async (form, { submitter }) => {
+  const account = [at("email").value.trim(), at("password").value];
+  let answer = submitter.value ? await register(...account) : { ok: true };
   if (answer.ok) answer = await logIn(...account);
   at("problem").textContent = answer.ok ? "" : reason(answer);
   if (answer.ok) enter();
-  else password.focus();
+  else at("password").focus();
 });
 
-at("log-out").addEventListener("click", () => {
-  list.hurry();
-  const waiting = list.unsent();
-  if (waiting.length && !confirm("Some changes are not sent yet. Log out and lose them?")) return;
-  waiting.forEach(({ key }) => list.drop(key));
-  leave();
+on("log-out", "click", async () => {
+  await Promise.race([list.hurry(), pause(2)]);
+  const lost = list.changes().filter(({ sent }) => !sent);
+  if (lost.length && !confirm("Some changes are not sent yet. Log out and lose them?")) return;
+  lost.forEach(({ key }) => list.drop(key));
   logOut();
+  location.reload();
 });
 
 addEventListener("session", enter);
