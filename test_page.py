@@ -529,6 +529,19 @@ def test_a_hostile_title_is_text(page):
     expect(page.locator("#toast img")).to_have_count(0)
 
 
+def test_a_row_that_moves_keeps_the_focus(page, ada):
+    ada.add("First")
+    path = f"/tasks/{ada.add('Second')['id']}"
+    page.get_by_label("Sort").select_option("By date")
+    see(page, "First", "Second")
+    title = row(page, "Second").locator(".title")
+    title.focus()
+    ada.call("PATCH", path, {"due": "2999-12-31"})
+    pass_time(page)
+    see(page, "Second", "First")
+    expect(title).to_be_focused()
+
+
 # --- Accessibility --------------------------------------------------------------------------------
 
 

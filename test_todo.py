@@ -430,8 +430,9 @@ def test_a_hundred_thousand_brackets_are_too_large(ada):
 def raw(port, head, body=b""):
     """Send bytes as they are, then nothing more; return the status line and the JSON of the answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
-        s.sendall(head.encode() + b"Host: x\r\nConnection: close\r\n\r\n" + body)
-        s.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # the answer may come, and the connection end, before all is sent
+            s.sendall(head.encode() + b"Host: x\r\nConnection: close\r\n\r\n" + body)
+            s.shutdown(socket.SHUT_WR)
         head, _, body = b"".join(iter(lambda: s.recv(65536), b"")).partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
 
@@ -1398,9 +1399,9 @@ def test_servers_share_one_throttle_and_survive_its_loss(own_redis, tmp_path):
 
         server.kill()
         server.wait()
-        statuses = [call(one, "POST", "/auth/token", wrong)[0] for _ in range(24)]
-        assert set(statuses) == {401, 429}  # each worker counts for itself
-        assert statuses[-1] == 429
+        statuses = [call(one, "POST", "/auth/token", wrong)[0] for _ in range(40)]
+        assert set(statuses) == {401, 429}
+        assert 10 <= statuses.count(401) <= 20  # each of two workers counts for itself
         assert call(two, "POST", "/auth/token", GOOD)[0] == 200
         unreachable = log.read_text().count("falling back to in-memory storage")
         assert 1 <= unreachable <= 2  # once a worker

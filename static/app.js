@@ -222,9 +222,7 @@ async function look() {
   looking = false;
 }
 
-const watcher = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && list.more(), {
-  rootMargin: "600px",
-});
+const watcher = new IntersectionObserver(([end]) => end.isIntersecting && list.more());
 watcher.observe(at("more"));
 setInterval(look, LOOK);
 addEventListener("tasks", draw);
