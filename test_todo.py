@@ -1671,6 +1671,32 @@ def test_a_lock_that_lasts_is_a_503(tmp_path, monkeypatch):
     assert add(ada)
 
 
+READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET default_transaction_read_only = on",
+}
+
+
+def run_on(app, statements):
+    """Run the statement for this app's kind of database, on its one connection, which is kept."""
+    with app.app_context(), todo.db.engine.connect() as connection:
+        connection.exec_driver_sql(statements[connection.dialect.name])
+
+
+def test_a_database_that_only_reads_is_a_503_to_writers(app, ada):
+    number = add(ada)
+    run_on(app, READ_ONLY)
+    for method, path in [
+        ("POST", "/tasks"),
+        ("PATCH", f"/tasks/{number}"),
+        ("DELETE", f"/tasks/{number}"),
+        ("POST", "/auth/token"),
+    ]:
+        answer = ada.open(path, method=method, json=GOOD if "auth" in path else {"title": "x"})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert titles(ada) == ["Write"]
+
+
 @pytest.fixture
 def own_postgres():
     """A PostgreSQL server of this test's own, to be stopped; yields its URL and a function."""

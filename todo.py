@@ -873,7 +873,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.view_functions["api.register"] = lambda: abort(403, "Registration is closed")
     if behind := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=behind, x_proto=behind, x_host=behind)
-    for error in (HTTPException, exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+    trouble = exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError
+    for error in (HTTPException, *trouble):
         app.register_error_handler(error, on_error)
     app.log_exception = lambda bug: app.logger.error("Request %s", g.request_id, exc_info=bug)
     app.logger.setLevel("INFO")
