@@ -1654,18 +1654,21 @@ def test_sqlite_is_durable(tmp_path):
             assert todo.execute(sa.text(f"PRAGMA {pragma}"))[0][0] == value
 
 
-def test_a_lock_that_lasts_is_a_503(tmp_path, monkeypatch):
-    database = tmp_path / "todo.db"
-    app = todo.create_app(
-        todo.Settings(secret_key=KEY, database_url=f"sqlite:///{database}", bcrypt_rounds=4)
-    )
-    ada = sign_up(app, "ada@example.com")
-    with todo.sa.create_engine(f"sqlite:///{database}").connect() as other:
-        other.exec_driver_sql("BEGIN IMMEDIATE")
+def test_a_lock_that_lasts_is_a_503(app, ada):
+    lock = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN; LOCK TABLE tasks IN SHARE MODE"}
+    with sa.create_engine(app.config["SQLALCHEMY_DATABASE_URI"]).connect() as other:
+        other.exec_driver_sql(lock[other.dialect.name])
         answer = ada.post("/tasks", json={"title": "x"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert ada.get("/tasks").json == []  # readers do not wait
-    with todo.WRITING:  # nor does a writer wait for ever for another of this process
+    assert add(ada)
+
+
+def test_no_writer_to_a_file_waits_for_ever_for_another(tmp_path):
+    url = f"sqlite:///{tmp_path}/todo.db"
+    app = todo.create_app(todo.Settings(secret_key=KEY, database_url=url, bcrypt_rounds=4))
+    ada = sign_up(app, "ada@example.com")
+    with todo.WRITING:
         assert ada.post("/tasks", json={"title": "x"}).status_code == 503
         assert ada.get("/tasks").json == []
     assert add(ada)

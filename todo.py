@@ -818,14 +818,21 @@ def tune_sqlite(connection: Any, _: Any) -> None:
     connection.create_function("lower", 1, str.lower, deterministic=True)
 
 
+def tune_postgresql(connection: Any, _: Any) -> None:
+    """Make PostgreSQL give up, as SQLite does, on a lock that another holds for long."""
+    connection.execute("SET lock_timeout = '5s'")
+
+
 def create_tables() -> None:
     """Create the missing tables, under a lock as other workers and hosts may be doing the same."""
-    lock = "BEGIN; SELECT pg_advisory_xact_lock(7368)"
+    lock = "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7368)"
+    tune = tune_postgresql
     if db.engine.dialect.name == "sqlite":
-        sa.event.listen(db.engine, "connect", tune_sqlite)
+        tune = tune_sqlite
         with suppress(OSError):  # whose message would be worse than SQLite's
             Path(db.engine.url.database).touch(0o600)
         lock = "BEGIN IMMEDIATE"
+    sa.event.listen(db.engine, "connect", tune)
     try:
         with db.engine.connect() as connection:
             connection.exec_driver_sql(lock)
