@@ -811,24 +811,20 @@ def finish(response: Response) -> Response:
 
 
 # --- App: wiring only -----------------------------------------------------------------------------
-def tune_sqlite(connection: Any, _: Any) -> None:
-    """Make SQLite keep an answered write through a power cut, and `lower` know every letter."""
+def tune(connection: Any, _: Any) -> None:
+    """Make SQLite keep an answered write through a power cut, and PostgreSQL give up on a lock."""
+    if db.engine.name == "postgresql":
+        connection.execute("SET lock_timeout = '5s'")
+        return
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
-    connection.create_function("lower", 1, str.lower, deterministic=True)
-
-
-def tune_postgresql(connection: Any, _: Any) -> None:
-    """Make PostgreSQL give up, as SQLite does, on a lock that another holds for long."""
-    connection.execute("SET lock_timeout = '5s'")
+    connection.create_function("lower", 1, str.lower, deterministic=True)  # knows every letter
 
 
 def create_tables() -> None:
     """Create the missing tables, under a lock as other workers and hosts may be doing the same."""
     lock = "BEGIN; SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7368)"
-    tune = tune_postgresql
-    if db.engine.dialect.name == "sqlite":
-        tune = tune_sqlite
+    if db.engine.name == "sqlite":
         with suppress(OSError):  # whose message would be worse than SQLite's
             Path(db.engine.url.database).touch(0o600)
         lock = "BEGIN IMMEDIATE"
