@@ -5,11 +5,12 @@
     GET, POST, DELETE /tasks                                list or add tasks, clear the done ones
     GET, PATCH, DELETE /tasks/<id>                          read, change or delete one
     GET /health                                             whether the database answers
+    GET /, /docs, /openapi.json                             the page, the API for people, for machines
 
 Every answer from 400 up is JSON with "detail": a sentence, or for 422 a list of type, loc and msg.
 
 Read from the top: settings, models, schemas, `endpoint`, views, `create_app`. Two ideas carry it: a
-view's annotations are the one statement of what it takes and gives, and a request is one SQL
+view's annotations are the one statement of what it takes and gives, and every change is one SQL
 statement, committed by itself, so that it is done or not and the database decides every race.
 """
 
