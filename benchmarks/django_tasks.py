@@ -1,6 +1,7 @@
 """The same with Django REST framework and simplejwt, in one file, without middleware."""
 
 import os
+from datetime import timedelta
 
 import django
 from django.conf import settings
@@ -33,6 +34,7 @@ settings.configure(
         "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
         "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     },
+    SIMPLE_JWT={"ACCESS_TOKEN_LIFETIME": timedelta(hours=1)},  # longer than a run
 )
 django.setup()
 
