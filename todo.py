@@ -555,7 +555,8 @@ def change_password(body: PasswordChange) -> None:
 def delete_account(body: PasswordProof) -> None:
     """Delete the caller's account and all its tasks; 401, and in time 429."""
     g.email = read_account().email
-    execute(sa.delete(User).where(prove(body.password)).returning(User.id))
+    gone = execute(sa.delete(User).where(prove(body.password)).returning(User.id))
+    gone or abort(401, INVALID_CREDENTIALS)  # the password was changed meanwhile
 
 
 # --- Routes: /tasks -------------------------------------------------------------------------------
