@@ -149,6 +149,8 @@ def test_headers_of_refusals_that_are_rare(app):
         sa.event.listen(todo.db.engine, "before_cursor_execute", down)
     answers["list_tasks"] = ada.get("/tasks")
     assert [answer.status_code for answer in answers.values()] == [403, 429, 503]
+    listed = OPERATIONS["list_tasks"][2]["responses"]
+    assert set(listed["304"]["headers"]) == set(listed["200"]["headers"]) == {"ETag", "Link"}
     for name, answer in answers.items():
         assert_headers(OPERATIONS[name][2], answer.status_code, answer.headers)
 

@@ -671,8 +671,8 @@ def delete_task(task_id: Id, if_match: IfMatch) -> None:
 # --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------
 ALWAYS = {422, 500, 503}
 BROUGHT = {"body": {400, 413, 415}, "if_match": {412}, "if_none_match": {304}, "task_id": {404}}
-HEADERS = {304: ["ETag"], 401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"]}
-HEADERS |= {429: ["Retry-After"], 503: ["Retry-After"]}
+CHALLENGE, LATER = ["WWW-Authenticate"], ["Retry-After"]
+HEADERS = {401: CHALLENGE, 403: CHALLENGE, 429: LATER, 503: LATER}
 
 
 @lru_cache
@@ -701,8 +701,8 @@ def describe_view(rule: Any, view: Any, hints: dict[str, Any]) -> dict[str, Any]
     statuses = ALWAYS.union({good}, map(int, own), *(BROUGHT.get(name, ()) for name in hints))
     responses = {}
     for status in sorted(statuses | {401, 403, 404} if view.scope else statuses):
-        kind = gives if status == good else Invalid if status == 422 else Error
-        also = [*getattr(kind, "__metadata__", ()), *["ETag"][: status == 200 and get]]
+        kind = gives if status in (good, 304) else Invalid if status == 422 else Error
+        also = [*getattr(kind, "__metadata__", ()), *["ETag"][: status < 400 and get]]
         kinds = () if status in (204, 304) else Schema.content_types
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
