@@ -19,7 +19,7 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache, partial, wraps
@@ -110,14 +110,27 @@ api = Blueprint("api", __name__, cli_group=None)
 WRITING = Lock()
 
 
-def execute(statement: sa.Executable, **values: Any) -> list[sa.Row]:
-    """Run one statement, committed by itself, and return its rows."""
+@lru_cache(1000)
+def prepare(statement: sa.Executable, dialect: sa.Dialect, names: tuple) -> tuple[str, dict]:
+    """Return the SQL of a statement that is given values of these names, and its own values."""
+    prepared = statement.compile(dialect=dialect, column_keys=names)
+    return str(prepared), prepared.params
+
+
+def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
+    """Run one statement, committed by itself; return its rows, none where a constraint forbids.
+
+    The driver runs what is prepared but once. Its rows are plain: SQLite's booleans are 0 and 1.
+    """
+    sql, own_values = prepare(statement, db.engine.dialect, tuple(values))
     in_turn = statement.is_dml and db.engine.name == "sqlite"  # whose own queue is not fair
     if in_turn and not WRITING.acquire(timeout=5):
         raise exc.TimeoutError("Another writer does not end")
     try:
-        with db.engine.connect() as connection:
-            return connection.execute(statement, values).all()
+        with closing(db.engine.raw_connection()) as connection:
+            return connection.driver_connection.execute(sql, own_values | values).fetchall()
+    except db.engine.dialect.dbapi.IntegrityError:
+        return []
     finally:
         if in_turn:
             WRITING.release()
@@ -188,14 +201,13 @@ Email = Annotated[Username, Address]
 Secret = Annotated[str, Field(examples=["correct horse"])]
 Password = Annotated[Secret, Field(min_length=8, max_length=1024)]
 DATE = {"pattern": r"^\d{4}-\d\d-\d\d$", "examples": ["2026-11-30"]}
-IsoDate = Annotated[
-    str, Field(**DATE, json_schema_extra={"format": "date"}), AfterValidator(date.fromisoformat)
-]
-Day = pydantic.SerializeAsAny[IsoDate]
+IsDate = AfterValidator(lambda text: date.fromisoformat(text).isoformat())
+Day = Annotated[str, Field(**DATE, json_schema_extra={"format": "date"}), IsDate]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
 Place = pydantic.Json[tuple[Day, Annotated[int, Field(ge=1, lt=2**63)]]]
 Cursor = Annotated[Place, pydantic.BeforeValidator(lambda text: urlsafe_b64decode(str(text)))]
 Cursor = Annotated[Cursor, pydantic.WithJsonSchema({"type": "string"})]
+Like = AfterValidator(lambda text: "%" + re.sub("([/%_])", r"/\1", text) + "%")
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
 IfMatch = Annotated[str, AfterValidator(parse_etags)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
@@ -248,12 +260,12 @@ class TaskQuery(Schema):
     """Which tasks to list, in which order, and from where."""
 
     done: Flag | MISSING = MISSING
-    q: Text | MISSING = MISSING
+    q: Annotated[Text, Like] | MISSING = MISSING
     due_before: Day | MISSING = MISSING
     due_after: Day | MISSING = MISSING
     sort: Literal["id", "due"] = "id"
     limit: int = Field(100, ge=1, le=1000)
-    cursor: Cursor | MISSING = MISSING
+    cursor: Cursor = Field(default_factory=lambda: ("0001-01-01", 0))
 
 
 @dataclass
@@ -263,7 +275,7 @@ class TaskRead:  # which, unlike a model, costs nothing to make and to check
     id: int
     title: str
     done: bool
-    due: Annotated[date | SkipJsonSchema[None], Field(default_factory=type(None))]
+    due: Annotated[Day | SkipJsonSchema[None], Field(default_factory=type(None))]
 
 
 schema = partial(pydantic.create_model, __base__=Schema)  # a field is its type, or (type, default)
@@ -288,6 +300,12 @@ Claims = form("Claims", type=str, exp=int, **CLAIMS)
 
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
+class Answer(Response):
+    """A response that has a Content-Type only if it has content."""
+
+    default_mimetype = None
+
+
 def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
     """Serve a view at a route: validate what its annotations ask for, send what it returns.
 
@@ -311,14 +329,14 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
             result = view(**given)
             value, headers = result if type(result) is tuple else (result, {})
             if value is None:
-                return Response(status=204)
+                return Answer(status=204)
+            code = status
             body = returned.dump_json(returned.validate_python(value), exclude_none=True) + b"\n"
-            if request.method not in ("GET", "HEAD"):
-                return Response(body, status, headers, mimetype="application/json")
-            seen = digest(body + headers.get("Link", "").encode())
-            etag = headers.setdefault("ETag", f'"{seen}"')
-            code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
-            return Response(body, code, headers, mimetype="application/json")
+            if request.method in ("GET", "HEAD"):
+                seen = digest(body + headers.get("Link", "").encode())
+                etag = headers.setdefault("ETag", f'"{seen}"')
+                code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
+            return Answer(body, code, headers, mimetype="application/json")
 
         answer.scope, answer.status = scope, status  # for `describe`, as are its annotations
         route(answer)
@@ -402,7 +420,7 @@ def explain(error: Exception) -> str:
 def on_error(error: Exception) -> Response:
     """Answer for a refusal (its headers stay), for a bug, and for a database in trouble."""
     if not isinstance(error, HTTPException):
-        current_app.logger.error("Request %s: %s", g.request_id, explain(error))
+        current_app.logger.error("Request %s: %s", request.environ["todo.id"], explain(error))
         error = ServiceUnavailable(DATABASE_DOWN, retry_after=5)
     response = error.get_response()
     said = error.name if error.description == type(error).description else error.description
@@ -420,13 +438,13 @@ def on_error(error: Exception) -> Response:
 
 
 # --- Routes: /auth --------------------------------------------------------------------------------
-USER = sa.bindparam("user", callable_=lambda: g.caller.user_id, type_=ID)
-THIS = Session.id == sa.bindparam("session", callable_=lambda: g.caller.id, type_=ID)
+USER, THIS = sa.bindparam("user"), Session.id == sa.bindparam("session")
 USERS_HASH = sa.select(User.password_hash).where(User.id == Session.user_id).scalar_subquery()
 LIVE = Session.password_hash == USERS_HASH
-END_SESSION = sa.delete(Session).where(Session.id == sa.bindparam("ended")).returning(Session.id)
-SESSION = [getattr(Session, name) for name in CLAIMS]
 OWNER = sa.select(Session.user_id).where(THIS, Session.user_id == USER, LIVE).scalar_subquery()
+ACCOUNT = sa.select(User.id, User.email, OWNER).where(User.id == USER)
+SESSION = [getattr(Session, name) for name in CLAIMS]
+END_SESSION = sa.delete(Session).where(THIS).returning(Session.id)
 FAILURE = {
     "scope": "login",
     "key_func": lambda: digest(str(request.remote_addr).encode()),
@@ -444,12 +462,13 @@ def prove(password: str) -> sa.ColumnElement:
     found = execute(sa.select(User.id, User.password_hash).where(User.email == g.email))
     if not found:
         bcrypt.generate_password_hash(password)  # takes as long as checking one
-    if not found or not bcrypt.check_password_hash(found[0].password_hash, password):
+    if not found or not bcrypt.check_password_hash(found[0][1], password):
         abort(401, INVALID_CREDENTIALS)
-    return sa.and_(User.id == found[0].id, User.password_hash == found[0].password_hash)
+    user_id, password_hash = found[0]
+    return sa.and_(User.id == user_id, User.password_hash == password_hash)
 
 
-def store_password(user: sa.ColumnElement, password: str) -> list[sa.Row]:
+def store_password(user: sa.ColumnElement, password: str) -> list[tuple]:
     """Give a user another password, which ends all sessions that began with the old one."""
     password_hash = bcrypt.generate_password_hash(password).decode()
     return execute(
@@ -464,20 +483,22 @@ def narrow(asked: str, allowed: str) -> str:
     return " ".join(asked.split()) or allowed
 
 
-def log_in(sent: TokenRequest) -> tuple[sa.Row, str]:
+def log_in(sent: TokenRequest) -> tuple[dict[str, Any], str]:
     """Begin a session for an email and its password; those that have expired go."""
     scope, g.email = narrow(sent.scope, " ".join(SCOPES)), sent.username
     proof, now = prove(sent.password), int(time())
     expired = Session.refreshed_at < now - current_app.config["SESSION_SECONDS"]
     execute(sa.delete(Session).where(expired).returning(Session.id))
-    begun = sa.select(User.id, User.password_hash, sa.literal(scope), sa.literal(now)).where(proof)
-    columns = ["user_id", "password_hash", "scope", "refreshed_at"]
-    begin = sa.insert(Session).from_select(columns, begun.with_for_update(read=True))
+    begun = [User.id, User.password_hash, sa.literal(0), sa.literal(scope), sa.literal(now)]
+    columns = ["user_id", "password_hash", "generation", "scope", "refreshed_at"]
+    begin = sa.insert(Session).from_select(
+        columns, sa.select(*begun).where(proof).with_for_update(read=True)
+    )
     rows = execute(begin.returning(*SESSION)) or abort(401, INVALID_CREDENTIALS)
-    return rows[0], scope
+    return dict(zip(CLAIMS, rows[0], strict=True)), scope
 
 
-def refresh(sent: TokenRequest) -> tuple[sa.Row, str]:
+def refresh(sent: TokenRequest) -> tuple[dict[str, Any], str]:
     """Go on with a session by its newest refresh token, which then is used (RFC 9700 §4.14.2).
 
     For a minute a used one does as well: it may be of another tab, or the answer was lost. One
@@ -491,9 +512,9 @@ def refresh(sent: TokenRequest) -> tuple[sa.Row, str]:
     again = sa.select(*SESSION).where(this, Session.refreshed_at > now - 60, late)
     rows = execute(use.returning(*SESSION)) or execute(again)
     if not rows:
-        execute(END_SESSION, ended=old.id)
+        execute(END_SESSION, session=old.id)
         abort(401, INVALID_TOKEN)
-    return rows[0], scope
+    return dict(zip(CLAIMS, rows[0], strict=True)), scope
 
 
 @endpoint(api.post("/auth/register"), scope=None, status=201)
@@ -501,10 +522,8 @@ def register(body: Account) -> AccountRead:
     """Create an account; 400 if the email has one, 403 where registration is closed."""
     password_hash = bcrypt.generate_password_hash(body.password).decode()
     account = sa.insert(User).values(email=body.email, password_hash=password_hash)
-    try:
-        return execute(account.returning(User.id, User.email))[0]
-    except exc.IntegrityError:
-        abort(400, "Email already exists")
+    rows = execute(account.returning(User.id)) or abort(400, "Email already exists")
+    return AccountRead(id=rows[0][0], email=body.email)
 
 
 @endpoint(api.post("/auth/token"), scope=None)
@@ -517,10 +536,10 @@ def create_token(body: TokenRequest) -> Annotated[Token, "Cache-Control"]:
             422, [{"type": "missing", "loc": ["body", n], "msg": "Field required"} for n in missing]
         )
     session, scope = log_in(body) if body.grant_type == "password" else refresh(body)
-    user, claims = str(session.user_id), session._asdict()
+    user, claims = str(session["user_id"]), session | {"scope": scope}
     return {
-        "access_token": create_access_token(user, additional_claims=claims | {"scope": scope}),
-        "refresh_token": create_refresh_token(user, additional_claims=claims),
+        "access_token": create_access_token(user, additional_claims=claims),
+        "refresh_token": create_refresh_token(user, additional_claims=session),
         "expires_in": int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()),
         "token_type": "bearer",
         "scope": scope,
@@ -531,17 +550,16 @@ def create_token(body: TokenRequest) -> Annotated[Token, "Cache-Control"]:
 def revoke_token(body: Revocation) -> dict[str, str]:
     """End the session of a token (RFC 7009 §2.1); one that is not known is no error (§2.2)."""
     with suppress(Unauthorized):
-        execute(END_SESSION, ended=read_token(body.token, "access", "refresh").id)
+        execute(END_SESSION, session=read_token(body.token, "access", "refresh").id)
     return {}
 
 
 @endpoint(api.get("/auth/me"), scope="account")
 def read_account() -> AccountRead:
     """Return the caller's account."""
-    found = execute(sa.select(User.id, User.email, OWNER.label("live")).where(User.id == USER))
-    if not found:
-        abort(404, "User not found")
-    return found[0] if found[0].live else abort(401, INVALID_TOKEN)
+    found = execute(ACCOUNT, session=g.caller.id, user=g.caller.user_id)
+    user_id, email, owner = found[0] if found else abort(404, "User not found")
+    return AccountRead(id=user_id, email=email) if owner else abort(401, INVALID_TOKEN)
 
 
 @endpoint(api.put("/auth/me/password"), scope="account")
@@ -561,70 +579,83 @@ def delete_account(body: PasswordProof) -> None:
 
 # --- Routes: /tasks -------------------------------------------------------------------------------
 OWN = Task.user_id == OWNER
-TASK = (Task.id, Task.title, Task.done, Task.due, Task.version)
+TASK = (Task.id, Task.title, Task.done, sa.cast(Task.due, sa.String), Task.version)
 ONE = (OWN, Task.id == sa.bindparam("task_id"))
-TAGS = sa.cast(Task.version, sa.String).in_(sa.bindparam("tags", expanding=True))
-AS_TAGGED = (*ONE, sa.or_(sa.bindparam("untagged", type_=sa.Boolean), TAGS))
+TAGS = sa.bindparam("tags", type_=sa.String)
+AS_TAGGED = (
+    *ONE,
+    sa.or_(TAGS.is_(None), TAGS.contains('"' + sa.cast(Task.version, sa.String) + '"')),
+)
 READ_TASK = sa.select(*TASK).where(*ONE)
 DELETE_TASK = sa.delete(Task).where(*AS_TAGGED).returning(*TASK)
 CHANGE_TASK = sa.update(Task).where(*AS_TAGGED).returning(*TASK)
 CHANGE_TASK = CHANGE_TASK.values(version=Task.version + sa.bindparam("changes"))
-ADD_TASK = sa.insert(Task).values(user_id=OWNER).returning(*TASK)
+ADD_TASK = sa.insert(Task).values(user_id=OWNER, version=1).returning(*TASK)
+SAME_KEY = (
+    Task.idempotency_key == sa.bindparam("key"),
+    Task.idempotency_digest == sa.bindparam("digest"),
+)
+SAME_TASK = sa.select(*TASK).where(OWN, *SAME_KEY)
 KEY_USED = {"type": "used", "loc": ["body"], "msg": "Idempotency-Key was used with another body"}
 ORDERS = {"id": [Task.id], "due": [DUE_LAST, Task.id]}
+AFTER = [sa.bindparam("after_due", type_=sa.Date), sa.bindparam("after_id", type_=ID)]
 FILTERS = {
-    "done": Task.done.__eq__,
-    "q": lambda text: Task.title.icontains(text, autoescape=True),
-    "due_before": Task.due.__lt__,
-    "due_after": Task.due.__gt__,
+    "done": Task.done == sa.bindparam("done"),
+    "q": sa.func.lower(Task.title).like(
+        sa.func.lower(sa.bindparam("q", type_=sa.String)), escape="/"
+    ),
+    "due_before": Task.due < sa.bindparam("due_before"),
+    "due_after": Task.due > sa.bindparam("due_after"),
 }
 
 
 def own(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     """Run a statement on the caller's tasks; where it finds none, make sure of the caller."""
-    rows = execute(statement, **values)
+    rows = execute(statement, session=g.caller.id, user=g.caller.user_id, **values)
     if not rows:
         read_account()
     return rows
 
 
-def show(row: sa.Row) -> tuple[TaskRead, dict[str, str]]:
+def show(row: tuple) -> tuple[TaskRead, dict[str, str]]:
     """Return a task and its ETag."""
-    *task, version = row
-    return TaskRead(*task), {"ETag": f'"{version}"'}
+    task_id, title, done, due, version = row
+    return TaskRead(task_id, title, bool(done), due), {"ETag": f'"{version}"'}
 
 
 def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values: Any) -> Any:
     """Return a task and its ETag after a statement; 404 without it, 412 if it is not as tagged."""
-    untagged = tags is None or tags.star_tag
-    this = {"task_id": task_id, "untagged": untagged}
-    rows = own(statement, **this, tags=[] if untagged else list(tags.as_set()), **values)
-    if not rows and not untagged and own(READ_TASK, **this):
+    wanted = (
+        None if tags is None or tags.star_tag else " ".join(f'"{tag}"' for tag in tags.as_set())
+    )
+    rows = own(statement, task_id=task_id, tags=wanted, **values)
+    if not rows and wanted is not None and own(READ_TASK, task_id=task_id):
         abort(412, "Task has changed")
-    if not rows:
-        abort(404, "Task not found")
-    return show(rows[0])
+    return show(rows[0]) if rows else abort(404, "Task not found")
 
 
-@lru_cache(1000)
-def page(query: TaskQuery) -> sa.Select:
-    """Select a page by key, not by offset, and the row after it, which tells that there is one."""
-    order, sent = ORDERS[query.sort], query.model_dump()
-    wanted = [FILTERS[name](value) for name, value in sent.items() if name in FILTERS]
-    if "cursor" in sent:
-        wanted.append(sa.tuple_(*order) > query.cursor[-len(order) :])
-    return sa.select(*TASK).where(OWN, *wanted).order_by(*order).limit(query.limit + 1)
+@lru_cache
+def page(names: tuple[str, ...], sort: str) -> sa.Select:
+    """Select a page by key, not by offset, with filters of these names."""
+    order, wanted = ORDERS[sort], [FILTERS[name] for name in names]
+    after = sa.tuple_(*order) > sa.tuple_(*AFTER[-len(order) :])
+    rows = sa.bindparam(
+        "rows", type_=sa.Integer
+    )  # of which the last tells that there is a next page
+    return sa.select(*TASK).where(OWN, after, *wanted).order_by(*order).limit(rows)
 
 
 @endpoint(api.get("/tasks"), scope="tasks:read")
 def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
     """List the caller's tasks, a page at a time."""
-    rows = own(page(query))
-    tasks = [TaskRead(*task) for *task, _ in rows[: query.limit]]
+    sent, (due, task_id) = query.model_dump(include=set(FILTERS)), query.cursor
+    after = {"after_due": due, "after_id": task_id, "rows": query.limit + 1}
+    rows = own(page(tuple(sent), query.sort), **after, **sent)
+    tasks = [show(row)[0] for row in rows[: query.limit]]
     if len(rows) <= query.limit:
         return tasks
     last = tasks[-1]
-    cursor = urlsafe_b64encode(to_json((last.due or date.max, last.id))).decode()
+    cursor = urlsafe_b64encode(to_json((last.due or "9999-12-31", last.id))).decode()
     following = url_for(".list_tasks", **{**request.args, "cursor": cursor})
     return tasks, {"Link": f'<{following}>; rel="next"'}
 
@@ -634,12 +665,8 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
     """Add a task; the same Idempotency-Key again gives the same task."""
     name = digest(body.model_dump_json().encode())
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": name}
-    try:
-        tasks = execute(ADD_TASK, **sent)
-    except exc.IntegrityError:  # the key was used before, or the caller is gone
-        same = [Task.idempotency_key == idempotency_key, Task.idempotency_digest == name]
-        tasks = own(sa.select(*TASK).where(OWN, *same)) or abort(422, [KEY_USED])
-    task, headers = show(tasks[0])
+    rows = own(ADD_TASK, **sent) or own(SAME_TASK, key=idempotency_key, digest=name)
+    task, headers = show(rows[0] if rows else abort(422, [KEY_USED]))
     return task, headers | {"Location": f"/tasks/{task.id}"}
 
 
@@ -736,10 +763,13 @@ def describe(app: Flask) -> dict[str, Any]:
 
 
 # --- Around: health, docs, commands, what all answers share ---------------------------------------
+PING = sa.select(1)
+
+
 @endpoint(api.get("/health"), scope=None)
 def read_health() -> dict[Literal["status"], Literal["ok"]]:
     """Tell whether the database answers."""
-    execute(sa.select(1))
+    execute(PING)
     return {"status": "ok"}
 
 
@@ -791,25 +821,24 @@ POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancesto
 POLICY += "connect-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'"
 
 
-@api.before_app_request
-def name_request() -> None:
-    """Give a request its id: the client's own if it is sane, else a new one."""
-    asked = request.headers.get("X-Request-Id", "")
-    sane = re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII)
-    g.request_id = asked if sane else os.urandom(16).hex()
+def label(serve: Callable) -> Callable:
+    """Give each request its id, the client's own if it is sane, and answers what all have."""
 
+    def answer(environ: dict[str, Any], start_response: Callable) -> Any:
+        asked, path = environ.get("HTTP_X_REQUEST_ID", ""), environ["PATH_INFO"]
+        name = asked if re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII) else os.urandom(16).hex()
+        environ |= {"todo.id": name, "todo.path": quote(path, encoding="latin-1")}  # for the log
+        icons = " data:" if path == "/docs" else ""  # as Swagger UI draws them
+        shared = [
+            ("X-Request-Id", name),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Content-Security-Policy", POLICY + icons),
+        ]
+        return serve(
+            environ, lambda status, given, *error: start_response(status, given + shared, *error)
+        )
 
-@api.after_app_request
-def finish(response: Response) -> Response:
-    """Give an answer the headers that all have."""
-    response.headers["X-Request-Id"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    icons = " data:" if request.path == "/docs" else ""  # as Swagger UI draws them
-    response.headers["Content-Security-Policy"] = POLICY + icons
-    request.environ["todo.path"] = quote(request.path)  # for the log, where it stays on its line
-    if response.status_code == 204:
-        del response.headers["Content-Type"]
-    return response
+    return answer
 
 
 # --- App: wiring only -----------------------------------------------------------------------------
@@ -850,8 +879,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     app = Flask(__name__, instance_path=str(Path(__file__).parent))
     remote = settings.database_url.get_backend_name() == "postgresql"  # and may be gone unnoticed
-    engine = {"isolation_level": "AUTOCOMMIT", "hide_parameters": True}  # from the log
+    engine = {"isolation_level": "AUTOCOMMIT"} | ({} if remote else {"paramstyle": "named"})
     pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": remote}
+    pool["pool_reset_on_return"] = None  # as no transaction is left open
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
@@ -868,8 +898,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine | pool,
     )
+    app.wsgi_app = label(app.wsgi_app)
     for extension in (db, jwt, bcrypt, limiter):
         extension.init_app(app)
+    app.teardown_appcontext_funcs.clear()  # nor is there an ORM session
     app.before_request_funcs.clear()  # flask-limiter's own, of which `prove` alone needs one
     app.teardown_request_funcs.clear()
     app.config["COUNT_FAILURE"] = app.after_request_funcs.pop(None)[0]
@@ -878,10 +910,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.view_functions["api.register"] = lambda: abort(403, "Registration is closed")
     if behind := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=behind, x_proto=behind, x_host=behind)
-    trouble = exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError
-    for error in (HTTPException, *trouble):
-        app.register_error_handler(error, on_error)
-    app.log_exception = lambda bug: app.logger.error("Request %s", g.request_id, exc_info=bug)
+    app.log_exception = lambda bug: app.logger.error(
+        "Request %s", request.environ["todo.id"], exc_info=bug
+    )
     app.logger.setLevel("INFO")
     document = to_json(describe(app))
     app.add_url_rule(
@@ -889,5 +920,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     with app.app_context():
         create_tables()
+        driver = db.engine.dialect.dbapi
+        trouble = driver.OperationalError, driver.InterfaceError, driver.InternalError
+        for error in (HTTPException, exc.TimeoutError, *trouble):
+            app.register_error_handler(error, on_error)
         app.logger.info("Database: %s", db.engine.url.set(query={}))
     return app
