@@ -18,10 +18,11 @@ import os
 import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from fcntl import LOCK_EX, flock
 from functools import lru_cache, partial, wraps
 from hashlib import blake2b
 from http import HTTPStatus
@@ -62,7 +63,7 @@ def stop(reason: str) -> NoReturn:
 
 def read_url(text: str) -> sa.URL:
     """Read the URL of a SQLite file or, as any platform writes it, of a PostgreSQL database."""
-    if not re.match(r"sqlite:///[^:]|postgres(ql)?(\+\w+)?://", text):
+    if not re.match(r"sqlite:///(?!:|file:).|postgres(ql)?(\+\w+)?://", text):
         raise ValueError("neither of them")
     return sa.make_url(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", text))
 
@@ -117,23 +118,40 @@ def prepare(statement: sa.Executable, dialect: sa.Dialect, names: tuple) -> tupl
     return str(prepared), prepared.params
 
 
+@contextmanager
+def in_turn(directory: str) -> Iterator[None]:
+    """Let one writer at a time to the file in a directory, first come, first served.
+
+    SQLite's own queue sleeps, and serves whoever wakes first. Threads wait five seconds for their
+    turn; a process, whose lock of the directory ends with it, for those of the other processes.
+    """
+    if not WRITING.acquire(timeout=5):
+        raise exc.TimeoutError("Another writer does not end")
+    try:
+        opened = os.open(directory, os.O_RDONLY)
+        try:
+            flock(opened, LOCK_EX)
+            yield
+        finally:
+            os.close(opened)
+    finally:
+        WRITING.release()
+
+
 def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
     """Run one statement, committed by itself; return its rows, none where a constraint forbids.
 
     The driver runs what is prepared but once. Its rows are plain: SQLite's booleans are 0 and 1.
     """
-    sql, own_values = prepare(statement, db.engine.dialect, tuple(values))
-    in_turn = statement.is_dml and db.engine.name == "sqlite"  # whose own queue is not fair
-    if in_turn and not WRITING.acquire(timeout=5):
-        raise exc.TimeoutError("Another writer does not end")
+    engine = db.engine
+    sql, own_values = prepare(statement, engine.dialect, tuple(values))
+    waits = statement.is_dml and engine.name == "sqlite"
+    turn = in_turn(os.path.dirname(engine.url.database)) if waits else nullcontext()
     try:
-        with closing(db.engine.raw_connection()) as connection:
+        with turn, closing(engine.raw_connection()) as connection:
             return connection.driver_connection.execute(sql, own_values | values).fetchall()
-    except db.engine.dialect.dbapi.IntegrityError:
+    except engine.dialect.dbapi.IntegrityError:
         return []
-    finally:
-        if in_turn:
-            WRITING.release()
 
 
 def digest(content: bytes) -> str:
@@ -336,7 +354,7 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
                 seen = digest(body + headers.get("Link", "").encode())
                 etag = headers.setdefault("ETag", f'"{seen}"')
                 code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
-            return Answer(body, code, headers, mimetype="application/json")
+            return Answer(body, code, [*headers.items()], content_type="application/json")
 
         answer.scope, answer.status = scope, status  # for `describe`, as are its annotations
         route(answer)
@@ -617,10 +635,10 @@ def own(statement: sa.Executable, **values: Any) -> list[sa.Row]:
     return rows
 
 
-def show(row: tuple) -> tuple[TaskRead, dict[str, str]]:
-    """Return a task and its ETag."""
-    task_id, title, done, due, version = row
-    return TaskRead(task_id, title, bool(done), due), {"ETag": f'"{version}"'}
+def show(row: tuple) -> TaskRead:
+    """Return the task of a row."""
+    task_id, title, done, due, _ = row
+    return TaskRead(task_id, title, bool(done), due)
 
 
 def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values: Any) -> Any:
@@ -631,7 +649,9 @@ def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values:
     rows = own(statement, task_id=task_id, tags=wanted, **values)
     if not rows and wanted is not None and own(READ_TASK, task_id=task_id):
         abort(412, "Task has changed")
-    return show(rows[0]) if rows else abort(404, "Task not found")
+    if not rows:
+        abort(404, "Task not found")
+    return show(rows[0]), {"ETag": f'"{rows[0][-1]}"'}
 
 
 @lru_cache
@@ -648,10 +668,11 @@ def page(names: tuple[str, ...], sort: str) -> sa.Select:
 @endpoint(api.get("/tasks"), scope="tasks:read")
 def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
     """List the caller's tasks, a page at a time."""
-    sent, (due, task_id) = query.model_dump(include=set(FILTERS)), query.cursor
+    sent = {name: getattr(query, name) for name in FILTERS if name in query.model_fields_set}
+    due, task_id = query.cursor
     after = {"after_due": due, "after_id": task_id, "rows": query.limit + 1}
     rows = own(page(tuple(sent), query.sort), **after, **sent)
-    tasks = [show(row)[0] for row in rows[: query.limit]]
+    tasks = [show(row) for row in rows[: query.limit]]
     if len(rows) <= query.limit:
         return tasks
     last = tasks[-1]
@@ -666,8 +687,8 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
     name = digest(body.model_dump_json().encode())
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": name}
     rows = own(ADD_TASK, **sent) or own(SAME_TASK, key=idempotency_key, digest=name)
-    task, headers = show(rows[0] if rows else abort(422, [KEY_USED]))
-    return task, headers | {"Location": f"/tasks/{task.id}"}
+    task_id, *_, version = rows[0] if rows else abort(422, [KEY_USED])
+    return show(rows[0]), {"ETag": f'"{version}"', "Location": f"/tasks/{task_id}"}
 
 
 @endpoint(api.delete("/tasks"), scope="tasks:write")
