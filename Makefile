@@ -23,8 +23,8 @@ torture: .venv/ready
 fuzz: .venv/ready-for-tests
 	python test_openapi.py
 
-bench: .venv/ready benchmarks/.venvs/fastapi/ready benchmarks/.venvs/django/ready
-	python benchmarks/bench.py $(ROUNDS)
+bench: $(patsubst %, benchmarks/.venvs/%/ready, todo fastapi django)
+	benchmarks/.venvs/todo/bin/python benchmarks/bench.py $(ROUNDS)
 
 benchmarks/.venvs/%/ready: benchmarks/%.txt
 	$(PYTHON) -m venv $(@D)

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -1081,15 +1082,15 @@ def test_a_new_password_ends_every_session(app, ada, bob):
 @pytest.fixture
 def changed_meanwhile(monkeypatch):
     """Let ada's password change after it was checked, before what was asked is done."""
-    check = todo.bcrypt.check_password_hash
+    calmly = todo.calmly
 
-    def check_then_change(password_hash, password):
+    def check_then_change(*given):
         monkeypatch.undo()
-        good = check(password_hash, password)
+        good = calmly(*given)
         todo.store_password(todo.User.email == GOOD["username"], "battery staple")
         return good
 
-    monkeypatch.setattr(todo.bcrypt, "check_password_hash", check_then_change)
+    monkeypatch.setattr(todo, "calmly", check_then_change)
 
 
 def test_a_login_with_the_old_password_does_not_survive_its_change(app, ada, changed_meanwhile):
@@ -1676,6 +1677,33 @@ def test_no_writer_to_a_file_waits_for_ever_for_another(tmp_path):
         assert ada.post("/tasks", json={"title": "x"}).status_code == 503
         assert ada.get("/tasks").json == []
     assert add(ada)
+
+
+HOLD = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); "
+HOLD += "print(flush=True); sys.stdin.read()"
+
+
+def test_writers_of_all_processes_take_turns_and_a_killed_one_gives_its_own_up(tmp_path):
+    url = f"sqlite:///{tmp_path}/todo.db"
+    app = todo.create_app(todo.Settings(secret_key=KEY, database_url=url, bcrypt_rounds=4))
+    ada, bob = sign_up(app, "ada@example.com"), sign_up(app, "bob@example.com")
+    hold = [sys.executable, "-c", HOLD, tmp_path]
+    with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        writer.stdout.readline()
+        added = []
+        post = threading.Thread(target=lambda: added.append(add(ada)))
+        post.start()
+        while not re.search(f"-> FLOCK .* {os.getpid()} ", Path("/proc/locks").read_text()):
+            assert post.is_alive()
+        assert bob.get("/tasks").status_code == 200  # readers do not wait
+        writer.kill()
+        post.join()
+    assert added == [1]
+
+
+def test_hashing_leaves_the_processor_to_other_requests(ada):
+    priority = os.getpriority, os.PRIO_PROCESS, 0  # that of the thread which asks
+    assert todo.HASHING.submit(*priority).result() == 19 > priority[0](*priority[1:])
 
 
 READ_ONLY = {

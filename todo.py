@@ -19,6 +19,7 @@ import re
 import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -109,9 +110,15 @@ limiter = Limiter(str, strategy="moving-window", in_memory_fallback_enabled=True
 limiter.logger.addHandler(default_handler)
 api = Blueprint("api", __name__, cli_group=None)
 WRITING = Lock()
+HASHING = ThreadPoolExecutor(os.cpu_count(), initializer=os.nice, initargs=(19,))
 
 
-@lru_cache(1000)
+def calmly(hashing: Callable, *given: str) -> Any:
+    """Hash a password at the lowest priority, so that no other request waits for a processor."""
+    return HASHING.submit(hashing, *given).result()
+
+
+@lru_cache(100)
 def prepare(statement: sa.Executable, dialect: sa.Dialect, names: tuple) -> tuple[str, dict]:
     """Return the SQL of a statement that is given values of these names, and its own values."""
     prepared = statement.compile(dialect=dialect, column_keys=names)
@@ -479,8 +486,8 @@ def prove(password: str) -> sa.ColumnElement:
     flask.after_this_request(current_app.config["COUNT_FAILURE"])
     found = execute(sa.select(User.id, User.password_hash).where(User.email == g.email))
     if not found:
-        bcrypt.generate_password_hash(password)  # takes as long as checking one
-    if not found or not bcrypt.check_password_hash(found[0][1], password):
+        calmly(bcrypt.generate_password_hash, password)  # takes as long as checking one
+    if not found or not calmly(bcrypt.check_password_hash, found[0][1], password):
         abort(401, INVALID_CREDENTIALS)
     user_id, password_hash = found[0]
     return sa.and_(User.id == user_id, User.password_hash == password_hash)
@@ -488,7 +495,7 @@ def prove(password: str) -> sa.ColumnElement:
 
 def store_password(user: sa.ColumnElement, password: str) -> list[tuple]:
     """Give a user another password, which ends all sessions that began with the old one."""
-    password_hash = bcrypt.generate_password_hash(password).decode()
+    password_hash = calmly(bcrypt.generate_password_hash, password).decode()
     return execute(
         sa.update(User).where(user).values(password_hash=password_hash).returning(User.id)
     )
@@ -538,7 +545,7 @@ def refresh(sent: TokenRequest) -> tuple[dict[str, Any], str]:
 @endpoint(api.post("/auth/register"), scope=None, status=201)
 def register(body: Account) -> AccountRead:
     """Create an account; 400 if the email has one, 403 where registration is closed."""
-    password_hash = bcrypt.generate_password_hash(body.password).decode()
+    password_hash = calmly(bcrypt.generate_password_hash, body.password).decode()
     account = sa.insert(User).values(email=body.email, password_hash=password_hash)
     rows = execute(account.returning(User.id)) or abort(400, "Email already exists")
     return AccountRead(id=rows[0][0], email=body.email)
@@ -935,10 +942,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         "Request %s", request.environ["todo.id"], exc_info=bug
     )
     app.logger.setLevel("INFO")
-    document = to_json(describe(app))
-    app.add_url_rule(
-        "/openapi.json", view_func=lambda: app.response_class(document, mimetype="application/json")
-    )
+    document = lru_cache(lambda: (to_json(describe(app)), {"Content-Type": "application/json"}))
+    app.add_url_rule("/openapi.json", view_func=document)  # made when it is first asked for
     with app.app_context():
         create_tables()
         driver = db.engine.dialect.dbapi
