@@ -109,6 +109,7 @@ bcrypt = Bcrypt()
 limiter = Limiter(str, strategy="moving-window", in_memory_fallback_enabled=True)
 limiter.logger.addHandler(default_handler)
 api = Blueprint("api", __name__, cli_group=None)
+bind = sa.bindparam
 WRITING = Lock()
 HASHING = ThreadPoolExecutor(os.cpu_count(), initializer=os.nice, initargs=(19,))
 
@@ -216,6 +217,12 @@ class Task(db.Model):
 
 
 # --- Schemas: what comes in and what goes out -----------------------------------------------------
+def read_tags(text: str) -> str | None:
+    """Return the strong tags of If-Match, None where any will do (RFC 9110 §13.1.1)."""
+    tags = parse_etags(text)
+    return None if tags.star_tag else " ".join(f'"{tag}"' for tag in tags.as_set())
+
+
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Words = Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=255, examples=["API review"])
 Title = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1), Words]
@@ -234,7 +241,7 @@ Cursor = Annotated[Place, pydantic.BeforeValidator(lambda text: urlsafe_b64decod
 Cursor = Annotated[Cursor, pydantic.WithJsonSchema({"type": "string"})]
 Like = AfterValidator(lambda text: "%" + re.sub("([/%_])", r"/\1", text) + "%")
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
-IfMatch = Annotated[str, AfterValidator(parse_etags)]
+IfMatch = Annotated[str, AfterValidator(read_tags)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
 SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES)})( |$))*$"})]
@@ -250,7 +257,7 @@ NEEDED = {
 class Schema(BaseModel):
     """What all schemas share: unknown fields are errors, and no type is guessed."""
 
-    model_config = {"extra": "forbid", "strict": True, "frozen": True, "from_attributes": True}
+    model_config = {"extra": "forbid", "strict": True, "frozen": True}
     content_types: ClassVar = ("application/json",)
 
 
@@ -463,7 +470,7 @@ def on_error(error: Exception) -> Response:
 
 
 # --- Routes: /auth --------------------------------------------------------------------------------
-USER, THIS = sa.bindparam("user"), Session.id == sa.bindparam("session")
+USER, THIS = bind("user"), Session.id == bind("session")
 USERS_HASH = sa.select(User.password_hash).where(User.id == Session.user_id).scalar_subquery()
 LIVE = Session.password_hash == USERS_HASH
 OWNER = sa.select(Session.user_id).where(THIS, Session.user_id == USER, LIVE).scalar_subquery()
@@ -605,36 +612,29 @@ def delete_account(body: PasswordProof) -> None:
 # --- Routes: /tasks -------------------------------------------------------------------------------
 OWN = Task.user_id == OWNER
 TASK = (Task.id, Task.title, Task.done, sa.cast(Task.due, sa.String), Task.version)
-ONE = (OWN, Task.id == sa.bindparam("task_id"))
-TAGS = sa.bindparam("tags", type_=sa.String)
-AS_TAGGED = (
-    *ONE,
-    sa.or_(TAGS.is_(None), TAGS.contains('"' + sa.cast(Task.version, sa.String) + '"')),
-)
+ONE = (OWN, Task.id == bind("task_id"))
+TAGS, TAG = bind("tags", type_=sa.String), '"' + sa.cast(Task.version, sa.String) + '"'
+AS_TAGGED = (*ONE, sa.or_(TAGS.is_(None), TAGS.contains(TAG)))
 READ_TASK = sa.select(*TASK).where(*ONE)
 DELETE_TASK = sa.delete(Task).where(*AS_TAGGED).returning(*TASK)
 CHANGE_TASK = sa.update(Task).where(*AS_TAGGED).returning(*TASK)
-CHANGE_TASK = CHANGE_TASK.values(version=Task.version + sa.bindparam("changes"))
+CHANGE_TASK = CHANGE_TASK.values(version=Task.version + bind("changes"))
 ADD_TASK = sa.insert(Task).values(user_id=OWNER, version=1).returning(*TASK)
-SAME_KEY = (
-    Task.idempotency_key == sa.bindparam("key"),
-    Task.idempotency_digest == sa.bindparam("digest"),
-)
-SAME_TASK = sa.select(*TASK).where(OWN, *SAME_KEY)
+SAME = [column == bind(column.key) for column in (Task.idempotency_key, Task.idempotency_digest)]
+SAME_TASK = sa.select(*TASK).where(OWN, *SAME)
+CLEAR_TASKS = sa.delete(Task).where(OWN, Task.done).returning(Task.id)
 KEY_USED = {"type": "used", "loc": ["body"], "msg": "Idempotency-Key was used with another body"}
 ORDERS = {"id": [Task.id], "due": [DUE_LAST, Task.id]}
-AFTER = [sa.bindparam("after_due", type_=sa.Date), sa.bindparam("after_id", type_=ID)]
+AFTER = [bind("after_due", type_=sa.Date), bind("after_id", type_=ID)]
 FILTERS = {
-    "done": Task.done == sa.bindparam("done"),
-    "q": sa.func.lower(Task.title).like(
-        sa.func.lower(sa.bindparam("q", type_=sa.String)), escape="/"
-    ),
-    "due_before": Task.due < sa.bindparam("due_before"),
-    "due_after": Task.due > sa.bindparam("due_after"),
+    "done": Task.done == bind("done"),
+    "q": Task.title.ilike(bind("q"), escape="/"),
+    "due_before": Task.due < bind("due_before"),
+    "due_after": Task.due > bind("due_after"),
 }
 
 
-def own(statement: sa.Executable, **values: Any) -> list[sa.Row]:
+def own(statement: sa.Executable, **values: Any) -> list[tuple]:
     """Run a statement on the caller's tasks; where it finds none, make sure of the caller."""
     rows = execute(statement, session=g.caller.id, user=g.caller.user_id, **values)
     if not rows:
@@ -648,13 +648,10 @@ def show(row: tuple) -> TaskRead:
     return TaskRead(task_id, title, bool(done), due)
 
 
-def one_task(statement: sa.Executable, task_id: int, tags: Any = None, **values: Any) -> Any:
+def one_task(statement: sa.Executable, tags: str | None = None, **values: Any) -> Any:
     """Return a task and its ETag after a statement; 404 without it, 412 if it is not as tagged."""
-    wanted = (
-        None if tags is None or tags.star_tag else " ".join(f'"{tag}"' for tag in tags.as_set())
-    )
-    rows = own(statement, task_id=task_id, tags=wanted, **values)
-    if not rows and wanted is not None and own(READ_TASK, task_id=task_id):
+    rows = own(statement, tags=tags, **values)
+    if not rows and tags is not None and own(READ_TASK, **values):
         abort(412, "Task has changed")
     if not rows:
         abort(404, "Task not found")
@@ -666,9 +663,7 @@ def page(names: tuple[str, ...], sort: str) -> sa.Select:
     """Select a page by key, not by offset, with filters of these names."""
     order, wanted = ORDERS[sort], [FILTERS[name] for name in names]
     after = sa.tuple_(*order) > sa.tuple_(*AFTER[-len(order) :])
-    rows = sa.bindparam(
-        "rows", type_=sa.Integer
-    )  # of which the last tells that there is a next page
+    rows = bind("rows", type_=sa.Integer)  # one more than the page has, if there is a next one
     return sa.select(*TASK).where(OWN, after, *wanted).order_by(*order).limit(rows)
 
 
@@ -693,7 +688,7 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
     """Add a task; the same Idempotency-Key again gives the same task."""
     name = digest(body.model_dump_json().encode())
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": name}
-    rows = own(ADD_TASK, **sent) or own(SAME_TASK, key=idempotency_key, digest=name)
+    rows = own(ADD_TASK, **sent) or own(SAME_TASK, **sent)
     task_id, *_, version = rows[0] if rows else abort(422, [KEY_USED])
     return show(rows[0]), {"ETag": f'"{version}"', "Location": f"/tasks/{task_id}"}
 
@@ -701,26 +696,26 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
 @endpoint(api.delete("/tasks"), scope="tasks:write")
 def clear_tasks(query: ClearQuery) -> None:
     """Delete the caller's tasks that are done."""
-    own(sa.delete(Task).where(OWN, Task.done).returning(Task.id))
+    own(CLEAR_TASKS)
 
 
 @endpoint(api.get("/tasks/<task_id>"), scope="tasks:read")
 def read_task(task_id: Id) -> TaskRead:
     """Return one task."""
-    return one_task(READ_TASK, task_id)
+    return one_task(READ_TASK, task_id=task_id)
 
 
 @endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
 def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Tagged:
     """Change what was sent of a task."""
     sent = body.model_dump()
-    return one_task(CHANGE_TASK, task_id, if_match, changes=int(bool(sent)), **sent)
+    return one_task(CHANGE_TASK, if_match, task_id=task_id, changes=int(bool(sent)), **sent)
 
 
 @endpoint(api.delete("/tasks/<task_id>"), scope="tasks:write")
 def delete_task(task_id: Id, if_match: IfMatch) -> None:
     """Delete a task."""
-    one_task(DELETE_TASK, task_id, if_match)
+    one_task(DELETE_TASK, if_match, task_id=task_id)
 
 
 # --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------

@@ -43,7 +43,7 @@ COLUMN = {name: name for name in COLUMNS} | {POSTGRESQL: OURS, MILLION: OURS, BC
 CAPTION = """
 Requests a second, with the CPU that the server and its children use for one, and errors if there
 were any. In bold: Todo API as a multiple of the peer, or a row as a multiple of the one it varies.
-Eight connections where no number stands; a login of the last column is a password check alone.
+Thirty-two connections where no number stands; a login of the last column is a password check alone.
 """
 
 
@@ -211,7 +211,7 @@ def load(server, connections, path, user, title=None, **headers):
 def load_unchanged(server):
     """Get a list whose ETag is known."""
     tag = server.call("GET", "/tasks", **server.bearers[10])[0]["ETag"]
-    return load(server, 8, "/tasks", 10, **{"If-None-Match": tag})
+    return load(server, 32, "/tasks", 10, **{"If-None-Match": tag})
 
 
 def load_posts(server, connections):
@@ -279,10 +279,10 @@ def measure(rounds, servers):
     three, four = (OURS, FASTAPI, DJANGO), (OURS, FASTAPI, DJANGO, FLASK)
     page, idle = "page of 100 in 100,000: first", "GET /tasks, 10, 1 connection"
     rows = [  # title, the title to compare it with, servers, what measures one
-        ("GET /tasks, 10 tasks", "", four, lambda s: load(s, 8, "/tasks", 10)),
-        ("GET /tasks, 100 tasks", "", four, lambda s: load(s, 8, "/tasks", 100)),
+        ("GET /tasks, 10 tasks", "", four, lambda s: load(s, 32, "/tasks", 10)),
+        ("GET /tasks, 100 tasks", "", four, lambda s: load(s, 32, "/tasks", 100)),
         ("GET /tasks, 304", "", (OURS, FLASK), load_unchanged),
-        ("GET /tasks/10", "", four, lambda s: load(s, 8, "/tasks/10", 10)),
+        ("GET /tasks/10", "", four, lambda s: load(s, 32, "/tasks/10", 10)),
         ("POST /tasks, 1 connection", "", three, lambda s: load_posts(s, 1)),
         ("POST /tasks, 8", "", three, lambda s: load_posts(s, 8)),
         ("POST /tasks, 32", "", four, lambda s: load_posts(s, 32)),
