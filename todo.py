@@ -408,6 +408,8 @@ def read(name: str, kind: Any, path: dict[str, str]) -> Any:
     """Read one argument of a view; 422 says what is wrong with it, never what was sent."""
     header = name.replace("_", "-").title()
     try:
+        if name == "query" and not request.query_string:
+            return kind()
         if name == "body" and (data := read_data(kind.content_types)) is not None:
             return kind.model_validate_json(data)
         if name in ("body", "query"):  # a field that is sent twice becomes {}, which is no string
@@ -642,10 +644,9 @@ def own(statement: sa.Executable, **values: Any) -> list[tuple]:
     return rows
 
 
-def show(row: tuple) -> TaskRead:
-    """Return the task of a row."""
-    task_id, title, done, due, _ = row
-    return TaskRead(task_id, title, bool(done), due)
+def show(rows: list[tuple]) -> list[TaskRead]:
+    """Return the tasks of rows."""
+    return [TaskRead(task_id, title, bool(done), due) for task_id, title, done, due, _ in rows]
 
 
 def one_task(statement: sa.Executable, tags: str | None = None, **values: Any) -> Any:
@@ -655,7 +656,7 @@ def one_task(statement: sa.Executable, tags: str | None = None, **values: Any) -
         abort(412, "Task has changed")
     if not rows:
         abort(404, "Task not found")
-    return show(rows[0]), {"ETag": f'"{rows[0][-1]}"'}
+    return show(rows)[0], {"ETag": f'"{rows[0][-1]}"'}
 
 
 @lru_cache
@@ -674,7 +675,7 @@ def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
     due, task_id = query.cursor
     after = {"after_due": due, "after_id": task_id, "rows": query.limit + 1}
     rows = own(page(tuple(sent), query.sort), **after, **sent)
-    tasks = [show(row) for row in rows[: query.limit]]
+    tasks = show(rows[: query.limit])
     if len(rows) <= query.limit:
         return tasks
     last = tasks[-1]
@@ -690,7 +691,7 @@ def create_task(body: TaskCreate, idempotency_key: IdempotencyKey) -> Created:
     sent = body.model_dump() | {"idempotency_key": idempotency_key, "idempotency_digest": name}
     rows = own(ADD_TASK, **sent) or own(SAME_TASK, **sent)
     task_id, *_, version = rows[0] if rows else abort(422, [KEY_USED])
-    return show(rows[0]), {"ETag": f'"{version}"', "Location": f"/tasks/{task_id}"}
+    return show(rows)[0], {"ETag": f'"{version}"', "Location": f"/tasks/{task_id}"}
 
 
 @endpoint(api.delete("/tasks"), scope="tasks:write")
@@ -841,6 +842,7 @@ def set_password(account: Account) -> None:
 
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 POLICY += "connect-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'"
 
 
@@ -848,8 +850,8 @@ def label(serve: Callable) -> Callable:
     """Give each request its id, the client's own if it is sane, and answers what all have."""
 
     def answer(environ: dict[str, Any], start_response: Callable) -> Any:
-        asked, path = environ.get("HTTP_X_REQUEST_ID", ""), environ["PATH_INFO"]
-        name = asked if re.fullmatch(r"[\w.:-]{1,64}", asked, re.ASCII) else os.urandom(16).hex()
+        asked, path = environ.get("HTTP_X_REQUEST_ID"), environ["PATH_INFO"]
+        name = asked if asked and SANE.fullmatch(asked) else os.urandom(16).hex()
         environ |= {"todo.id": name, "todo.path": quote(path, encoding="latin-1")}  # for the log
         icons = " data:" if path == "/docs" else ""  # as Swagger UI draws them
         shared = [

@@ -31,7 +31,7 @@ from urllib.parse import urlencode
 HERE = Path(__file__).resolve().parent
 POSTGRES = os.environ.get("BENCH_POSTGRES_URL", "postgresql://127.0.0.1/postgres")
 SECONDS = 2  # of a window of load
-WORKERS, LOGINS, MANY = 2, 16, 100_000
+WORKERS, LOGINS, MANY = 2, 24, 100_000
 SECRETS = {name: "a key of thirty-two bytes or more" for name in ("APP_SECRET_KEY", "SECRET_KEY")}
 PASSWORD = "correct horse"
 JSON = {"Content-Type": "application/json"}
@@ -131,6 +131,8 @@ def serving(directory, command, settings):
                 process.wait(10)
             os.killpg(process.pid, signal.SIGKILL)  # what is left of the group
         process.wait()
+        if sys.exc_info()[0]:
+            print(Path(log.name).read_text()[-2000:], file=sys.stderr)  # what came before the end
 
 
 @contextmanager
@@ -148,10 +150,12 @@ def postgres_database():
 def commands(directory, postgres):
     """Return how to serve what is in each column: a command and the settings it reads."""
     procfile = shlex.split((HERE.parent / "Procfile").read_text().removeprefix("web: "))[:-1]
-    gunicorn = [Path(sys.executable).with_name(procfile[0]), *procfile[1:]]
-    peers = HERE / ".venvs"
-    uvicorn = [peers / "fastapi/bin/uvicorn", "--workers", str(WORKERS), "fastapi_tasks:app"]
-    django = [peers / "django/bin/gunicorn", *procfile[1:], "django_tasks:application"]
+    at, venvs = procfile.index("gunicorn"), HERE / ".venvs"
+    gunicorn, django = (
+        [*procfile[:at], venvs / name / "bin/gunicorn", *procfile[at + 1 :]]
+        for name in ("todo", "django")
+    )
+    uvicorn = [venvs / "fastapi/bin/uvicorn", "--workers", str(WORKERS), "fastapi_tasks:app"]
     ours = [*gunicorn, "--pythonpath", str(HERE.parent), "todo:create_app()"]
     names = {"APP_DATABASE_URL": postgres, "DATABASE": f"{directory}/django.db"}
     common = os.environ | {"WEB_CONCURRENCY": str(WORKERS)} | SECRETS | names
@@ -161,7 +165,7 @@ def commands(directory, postgres):
         MILLION: (ours, common | {"APP_DATABASE_URL": files[1]}),
         POSTGRESQL: (ours, common),
         FASTAPI: (uvicorn, common | {"DATABASE_URL": files[2]}),
-        DJANGO: (django, common),
+        DJANGO: ([*django, "django_tasks:application"], common),
         FLASK: ([*gunicorn, "flask_constant:app"], common),
     }
 
