@@ -20,7 +20,7 @@ import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fcntl import LOCK_EX, flock
@@ -48,14 +48,15 @@ from flask_sqlalchemy import SQLAlchemy
 from pydantic import MISSING, AfterValidator, AliasChoices, BaseModel, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
-from sqlalchemy import exc
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, Unauthorized
 from werkzeug.http import parse_etags
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-
 # --- Settings: the only reader of the environment -------------------------------------------------
+STORAGE = r"^(memory://|rediss?://(\S*@)?([\w.-]+|\[[\w:]+\])(:\d{1,5})?(/\d*)?(\?\S*)?)$"
+
+
 def stop(reason: str) -> NoReturn:
     """End the start with one line, and the status by which gunicorn does not try again."""
     print(reason, file=sys.stderr)
@@ -67,9 +68,6 @@ def read_url(text: str) -> sa.URL:
     if not re.match(r"sqlite:///(?!:|file:).|postgres(ql)?(\+\w+)?://", text):
         raise ValueError("neither of them")
     return sa.make_url(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql+psycopg:", text))
-
-
-STORAGE = r"^(memory://|rediss?://(\S*@)?([\w.-]+|\[[\w:]+\])(:\d{1,5})?(/\d*)?(\?\S*)?)$"
 
 
 class Settings(BaseModel):
@@ -109,7 +107,7 @@ bcrypt = Bcrypt()
 limiter = Limiter(str, strategy="moving-window", in_memory_fallback_enabled=True)
 limiter.logger.addHandler(default_handler)
 api = Blueprint("api", __name__, cli_group=None)
-bind = sa.bindparam
+bind, PING = sa.bindparam, sa.select(1)
 WRITING = Lock()
 HASHING = ThreadPoolExecutor(os.cpu_count(), initializer=os.nice, initargs=(19,))
 
@@ -128,22 +126,18 @@ def prepare(statement: sa.Executable, dialect: sa.Dialect, names: tuple) -> tupl
 
 @contextmanager
 def in_turn(directory: str) -> Iterator[None]:
-    """Let one writer at a time to the file in a directory, first come, first served.
+    """Let one writer at a time to SQLite's file, first come, first served, as SQLite does not.
 
-    SQLite's own queue sleeps, and serves whoever wakes first. Threads wait five seconds for their
-    turn; a process, whose lock of the directory ends with it, for those of the other processes.
+    A thread waits five seconds for others; a process for others' locks, which end with them.
     """
     if not WRITING.acquire(timeout=5):
-        raise exc.TimeoutError("Another writer does not end")
-    try:
+        raise sa.exc.TimeoutError("Another writer does not end")
+    with ExitStack() as stack:
+        stack.callback(WRITING.release)
         opened = os.open(directory, os.O_RDONLY)
-        try:
-            flock(opened, LOCK_EX)
-            yield
-        finally:
-            os.close(opened)
-    finally:
-        WRITING.release()
+        stack.callback(os.close, opened)  # which gives the lock up
+        flock(opened, LOCK_EX)
+        yield
 
 
 def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
@@ -217,12 +211,6 @@ class Task(db.Model):
 
 
 # --- Schemas: what comes in and what goes out -----------------------------------------------------
-def read_tags(text: str) -> str | None:
-    """Return the strong tags of If-Match, None where any will do (RFC 9110 §13.1.1)."""
-    tags = parse_etags(text)
-    return None if tags.star_tag else " ".join(f'"{tag}"' for tag in tags.as_set())
-
-
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Words = Field(pattern=r"^[^\x00]*[^\s\x00][^\x00]*$", max_length=255, examples=["API review"])
 Title = Annotated[str, pydantic.StringConstraints(strip_whitespace=True, min_length=1), Words]
@@ -241,7 +229,7 @@ Cursor = Annotated[Place, pydantic.BeforeValidator(lambda text: urlsafe_b64decod
 Cursor = Annotated[Cursor, pydantic.WithJsonSchema({"type": "string"})]
 Like = AfterValidator(lambda text: "%" + re.sub("([/%_])", r"/\1", text) + "%")
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
-IfMatch = Annotated[str, AfterValidator(read_tags)]
+IfMatch = Annotated[str, AfterValidator(lambda text: f" {parse_etags(text)}")]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
 SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES)})( |$))*$"})]
@@ -332,12 +320,6 @@ Claims = form("Claims", type=str, exp=int, **CLAIMS)
 
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
-class Answer(Response):
-    """A response that has a Content-Type only if it has content."""
-
-    default_mimetype = None
-
-
 def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
     """Serve a view at a route: validate what its annotations ask for, send what it returns.
 
@@ -361,14 +343,16 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
             result = view(**given)
             value, headers = result if type(result) is tuple else (result, {})
             if value is None:
-                return Answer(status=204)
+                nothing = Response(status=204)
+                del nothing.headers["Content-Type"]
+                return nothing
             code = status
             body = returned.dump_json(returned.validate_python(value), exclude_none=True) + b"\n"
             if request.method in ("GET", "HEAD"):
                 seen = digest(body + headers.get("Link", "").encode())
                 etag = headers.setdefault("ETag", f'"{seen}"')
                 code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
-            return Answer(body, code, [*headers.items()], content_type="application/json")
+            return Response(body, code, [*headers.items()], content_type="application/json")
 
         answer.scope, answer.status = scope, status  # for `describe`, as are its annotations
         route(answer)
@@ -505,9 +489,8 @@ def prove(password: str) -> sa.ColumnElement:
 def store_password(user: sa.ColumnElement, password: str) -> list[tuple]:
     """Give a user another password, which ends all sessions that began with the old one."""
     password_hash = calmly(bcrypt.generate_password_hash, password).decode()
-    return execute(
-        sa.update(User).where(user).values(password_hash=password_hash).returning(User.id)
-    )
+    change = sa.update(User).where(user).values(password_hash=password_hash)
+    return execute(change.returning(User.id))
 
 
 def narrow(asked: str, allowed: str) -> str:
@@ -523,11 +506,9 @@ def log_in(sent: TokenRequest) -> tuple[dict[str, Any], str]:
     proof, now = prove(sent.password), int(time())
     expired = Session.refreshed_at < now - current_app.config["SESSION_SECONDS"]
     execute(sa.delete(Session).where(expired).returning(Session.id))
-    begun = [User.id, User.password_hash, sa.literal(0), sa.literal(scope), sa.literal(now)]
+    begun = sa.select(User.id, User.password_hash, *map(sa.literal, (0, scope, now))).where(proof)
     columns = ["user_id", "password_hash", "generation", "scope", "refreshed_at"]
-    begin = sa.insert(Session).from_select(
-        columns, sa.select(*begun).where(proof).with_for_update(read=True)
-    )
+    begin = sa.insert(Session).from_select(columns, begun.with_for_update(read=True))
     rows = execute(begin.returning(*SESSION)) or abort(401, INVALID_CREDENTIALS)
     return dict(zip(CLAIMS, rows[0], strict=True)), scope
 
@@ -615,8 +596,8 @@ def delete_account(body: PasswordProof) -> None:
 OWN = Task.user_id == OWNER
 TASK = (Task.id, Task.title, Task.done, sa.cast(Task.due, sa.String), Task.version)
 ONE = (OWN, Task.id == bind("task_id"))
-TAGS, TAG = bind("tags", type_=sa.String), '"' + sa.cast(Task.version, sa.String) + '"'
-AS_TAGGED = (*ONE, sa.or_(TAGS.is_(None), TAGS.contains(TAG)))
+TAGS, TAG = bind("tags", type_=sa.String), ' "' + sa.cast(Task.version, sa.String) + '"'
+AS_TAGGED = (*ONE, sa.or_(TAGS.is_(None), TAGS == " *", TAGS.contains(TAG)))  # strong: no W/
 READ_TASK = sa.select(*TASK).where(*ONE)
 DELETE_TASK = sa.delete(Task).where(*AS_TAGGED).returning(*TASK)
 CHANGE_TASK = sa.update(Task).where(*AS_TAGGED).returning(*TASK)
@@ -787,9 +768,6 @@ def describe(app: Flask) -> dict[str, Any]:
 
 
 # --- Around: health, docs, commands, what all answers share ---------------------------------------
-PING = sa.select(1)
-
-
 @endpoint(api.get("/health"), scope=None)
 def read_health() -> dict[Literal["status"], Literal["ok"]]:
     """Tell whether the database answers."""
@@ -842,8 +820,9 @@ def set_password(account: Account) -> None:
 
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 POLICY += "connect-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'"
+NOSNIFF = ("X-Content-Type-Options", "nosniff")
+SANE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 def label(serve: Callable) -> Callable:
@@ -853,15 +832,9 @@ def label(serve: Callable) -> Callable:
         asked, path = environ.get("HTTP_X_REQUEST_ID"), environ["PATH_INFO"]
         name = asked if asked and SANE.fullmatch(asked) else os.urandom(16).hex()
         environ |= {"todo.id": name, "todo.path": quote(path, encoding="latin-1")}  # for the log
-        icons = " data:" if path == "/docs" else ""  # as Swagger UI draws them
-        shared = [
-            ("X-Request-Id", name),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Content-Security-Policy", POLICY + icons),
-        ]
-        return serve(
-            environ, lambda status, given, *error: start_response(status, given + shared, *error)
-        )
+        policy = POLICY + (" data:" if path == "/docs" else "")  # for the icons of Swagger UI
+        shared = [("X-Request-Id", name), ("Content-Security-Policy", policy), NOSNIFF]
+        return serve(environ, lambda status, given, *e: start_response(status, given + shared, *e))
 
     return answer
 
@@ -894,7 +867,7 @@ def create_tables() -> None:
                 live = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
                 for name in set(table.columns.keys()) - live:
                     stop(f"APP_DATABASE_URL: table {table.name} has no column {name}")
-    except exc.DBAPIError as error:
+    except sa.exc.DBAPIError as error:
         stop(f"APP_DATABASE_URL cannot be used: {explain(error)}")
     db.engine.dispose()  # processes that fork from this one must not share a connection
 
@@ -904,9 +877,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     app = Flask(__name__, instance_path=str(Path(__file__).parent))
     remote = settings.database_url.get_backend_name() == "postgresql"  # and may be gone unnoticed
-    engine = {"isolation_level": "AUTOCOMMIT"} | ({} if remote else {"paramstyle": "named"})
-    pool = {"pool_size": 10, "max_overflow": 0, "pool_pre_ping": remote}
-    pool["pool_reset_on_return"] = None  # as no transaction is left open
+    engine = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}  # nothing to undo
+    engine |= {"pool_pre_ping": True} if remote else {"paramstyle": "named"}
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
@@ -921,7 +893,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
         RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 1, "socket_connect_timeout": 1},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine | pool,
+        SQLALCHEMY_ENGINE_OPTIONS=engine | {"pool_size": 10, "max_overflow": 0},
     )
     app.wsgi_app = label(app.wsgi_app)
     for extension in (db, jwt, bcrypt, limiter):
@@ -945,7 +917,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         create_tables()
         driver = db.engine.dialect.dbapi
         trouble = driver.OperationalError, driver.InterfaceError, driver.InternalError
-        for error in (HTTPException, exc.TimeoutError, *trouble):
+        for error in (HTTPException, sa.exc.TimeoutError, *trouble):
             app.register_error_handler(error, on_error)
         app.logger.info("Database: %s", db.engine.url.set(query={}))
     return app

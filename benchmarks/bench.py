@@ -30,7 +30,7 @@ from urllib.parse import urlencode
 
 HERE = Path(__file__).resolve().parent
 POSTGRES = os.environ.get("BENCH_POSTGRES_URL", "postgresql://127.0.0.1/postgres")
-SECONDS = 2  # of a window of load
+SECONDS = 1  # of a window of load
 WORKERS, LOGINS, MANY = 2, 24, 100_000
 SECRETS = {name: "a key of thirty-two bytes or more" for name in ("APP_SECRET_KEY", "SECRET_KEY")}
 PASSWORD = "correct horse"
