@@ -1,5 +1,5 @@
 # make run: serve on port 8000, setting up what is missing. make test: run all tests.
-# make torture: break the service for some two minutes while clients write.
+# make torture: break the service for a minute while clients write.
 # make fuzz: send thousands of calls made from the OpenAPI document to a server of its own.
 # make bench: compare with other stacks, in ROUNDS of about 50 seconds; needs wrk and PostgreSQL.
 PYTHON ?= python3
