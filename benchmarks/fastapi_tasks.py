@@ -1,6 +1,6 @@
 """The service of the FastAPI tutorial: SQLModel on SQLite, OAuth2PasswordBearer, PyJWT, bcrypt."""
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.bcrypt import BcryptHasher
 from pydantic import EmailStr
 from pydantic_settings import BaseSettings
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import Field, Session, SQLModel, create_engine, select
 
 
@@ -92,7 +92,8 @@ OwnTask = Annotated[Task, Depends(get_own_task)]
 
 @asynccontextmanager
 async def lifespan(_: FastAPI):
-    SQLModel.metadata.create_all(engine)
+    with suppress(OperationalError):  # the other worker is creating them
+        SQLModel.metadata.create_all(engine)
     yield
 
 
