@@ -63,8 +63,7 @@ def database(request, tmp_path):
 def app(database):
     app = todo.create_app(todo.Settings(secret_key=KEY, database_url=database, bcrypt_rounds=4))
     yield app
-    with app.app_context():
-        todo.db.engine.dispose()
+    app.extensions.pop("database")  # and with it the connections
 
 
 @pytest.fixture
@@ -1265,7 +1264,7 @@ def call(port, method, path, body=None, **headers):
 
 def command(tmp_path):
     """Copy the service into a directory of its own and return the Procfile's command."""
-    for name in ("todo.py", "Procfile"):
+    for name in ("todo.py", "Procfile", "gunicorn.conf.py"):
         shutil.copy(HERE / name, tmp_path)
     shutil.copytree(HERE / "static", tmp_path / "static", dirs_exist_ok=True)
     return (HERE / "Procfile").read_text().removeprefix("web: ").strip()
@@ -1634,10 +1633,11 @@ def test_every_platforms_url_is_understood(scheme):
 
 
 def test_no_connection_is_left_for_a_fork_to_share(app):
+    _, idle = app.extensions["database"]
+    assert set(idle[False].queue + idle[True].queue) == {None}
     with app.app_context():
-        assert todo.db.engine.pool.checkedin() == 0
         todo.execute(sa.select(1))
-        assert todo.db.engine.pool.checkedin() == 1
+    assert sum(lent is not None for lent in idle[False].queue) == 1
 
 
 def test_the_platforms_own_url_is_used(tmp_path):
@@ -1673,9 +1673,11 @@ def test_no_writer_to_a_file_waits_for_ever_for_another(tmp_path):
     url = f"sqlite:///{tmp_path}/todo.db"
     app = todo.create_app(todo.Settings(secret_key=KEY, database_url=url, bcrypt_rounds=4))
     ada = sign_up(app, "ada@example.com")
-    with todo.WRITING:
-        assert ada.post("/tasks", json={"title": "x"}).status_code == 503
-        assert ada.get("/tasks").json == []
+    writers = app.extensions["database"][1][True]
+    writer = writers.get()
+    assert ada.post("/tasks", json={"title": "x"}).status_code == 503
+    assert ada.get("/tasks").json == []
+    writers.put(writer)
     assert add(ada)
 
 
@@ -1712,21 +1714,17 @@ READ_ONLY = {
 }
 
 
-def run_on(app, statements):
-    """Run the statement for this app's kind of database, on its one connection, which is kept."""
-    with app.app_context(), todo.db.engine.connect() as connection:
-        connection.exec_driver_sql(statements[connection.dialect.name])
-
-
 def test_a_database_that_only_reads_is_a_503_to_writers(app, ada):
     number = add(ada)
-    run_on(app, READ_ONLY)
     for method, path in [
         ("POST", "/tasks"),
         ("PATCH", f"/tasks/{number}"),
         ("DELETE", f"/tasks/{number}"),
         ("POST", "/auth/token"),
     ]:
+        engine, idle = app.extensions["database"]
+        with app.app_context(), todo.lend(engine, idle[True]) as connection:  # of the next writer
+            connection.execute(READ_ONLY[engine.name])
         answer = ada.open(path, method=method, json=GOOD if "auth" in path else {"title": "x"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert titles(ada) == ["Write"]

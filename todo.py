@@ -20,7 +20,7 @@ import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fcntl import LOCK_EX, flock
@@ -28,7 +28,8 @@ from functools import lru_cache, partial, wraps
 from hashlib import blake2b
 from http import HTTPStatus
 from pathlib import Path
-from threading import Lock
+from queue import Empty, LifoQueue
+from select import POLLIN, poll
 from time import time
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 from urllib.parse import quote
@@ -108,8 +109,16 @@ limiter = Limiter(str, strategy="moving-window", in_memory_fallback_enabled=True
 limiter.logger.addHandler(default_handler)
 api = Blueprint("api", __name__, cli_group=None)
 bind, PING = sa.bindparam, sa.select(1)
-WRITING = Lock()
-HASHING = ThreadPoolExecutor(os.cpu_count(), initializer=os.nice, initargs=(19,))
+
+
+def stand_back() -> None:
+    """Let a thread use any processor, but only while nothing else would."""
+    os.nice(19)
+    with suppress(AttributeError):  # on a system that cannot tell processors apart
+        os.sched_setaffinity(0, range(os.cpu_count()))
+
+
+HASHING = ThreadPoolExecutor(os.cpu_count(), initializer=stand_back)
 
 
 def calmly(hashing: Callable, *given: str) -> Any:
@@ -124,20 +133,38 @@ def prepare(statement: sa.Executable, dialect: sa.Dialect, names: tuple) -> tupl
     return str(prepared), prepared.params
 
 
-@contextmanager
-def in_turn(directory: str) -> Iterator[None]:
-    """Let one writer at a time to SQLite's file, first come, first served, as SQLite does not.
+def has_ended(connection: Any) -> bool:
+    """Tell whether the server of an idle connection has said something, which is its farewell."""
+    heard = poll()
+    heard.register(connection, POLLIN)
+    return bool(heard.poll(0))
 
-    A thread waits five seconds for others; a process for others' locks, which end with them.
+
+@contextmanager
+def lend(engine: sa.Engine, idle: LifoQueue) -> Iterator[Any]:
+    """Lend one of the idle connections, a new one for one that has failed or has ended."""
+    lent, sound = idle.get(timeout=5), None
+    try:
+        if not lent or engine.name == "postgresql" and has_ended(lent.dbapi_connection):
+            lent = engine.raw_connection()
+        yield lent.dbapi_connection
+        sound = lent
+    finally:
+        idle.put(sound)
+
+
+@contextmanager
+def in_turn(file: str) -> Iterator[None]:
+    """Let processes write to SQLite's file one by one, first come, first served, as it does not.
+
+    Each locks the file's directory, for as long as it lives at most.
     """
-    if not WRITING.acquire(timeout=5):
-        raise sa.exc.TimeoutError("Another writer does not end")
-    with ExitStack() as stack:
-        stack.callback(WRITING.release)
-        opened = os.open(directory, os.O_RDONLY)
-        stack.callback(os.close, opened)  # which gives the lock up
+    opened = os.open(os.path.dirname(file), os.O_RDONLY)
+    try:
         flock(opened, LOCK_EX)
         yield
+    finally:
+        os.close(opened)  # which gives the lock up
 
 
 def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
@@ -145,15 +172,15 @@ def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
 
     The driver runs what is prepared but once. Its rows are plain: SQLite's booleans are 0 and 1.
     """
-    engine = db.engine
+    engine, idle = current_app.extensions["database"]
     sql, own_values = prepare(statement, engine.dialect, tuple(values))
     waits = statement.is_dml and engine.name == "sqlite"
-    turn = in_turn(os.path.dirname(engine.url.database)) if waits else nullcontext()
-    try:
-        with turn, closing(engine.raw_connection()) as connection:
-            return connection.driver_connection.execute(sql, own_values | values).fetchall()
-    except engine.dialect.dbapi.IntegrityError:
-        return []
+    turn = in_turn(engine.url.database) if waits else nullcontext()
+    with lend(engine, idle[statement.is_dml]) as connection, turn:
+        try:
+            return connection.execute(sql, own_values | values).fetchall()
+        except engine.dialect.dbapi.IntegrityError:
+            return []
 
 
 def digest(content: bytes) -> str:
@@ -351,7 +378,9 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
             if request.method in ("GET", "HEAD"):
                 seen = digest(body + headers.get("Link", "").encode())
                 etag = headers.setdefault("ETag", f'"{seen}"')
-                code = 304 if request.if_none_match.contains_weak(etag.strip('"')) else status
+                known = request.headers.get("If-None-Match")
+                if known and parse_etags(known).contains_weak(etag.strip('"')):
+                    code = 304
             return Response(body, code, [*headers.items()], content_type="application/json")
 
         answer.scope, answer.status = scope, status  # for `describe`, as are its annotations
@@ -374,9 +403,10 @@ def authenticate(scope: str) -> Any:
 
 def read_token(token: str, *kinds: str) -> Any:
     """Return the claims of a token; whatever is wrong with it, its bearer learns the same."""
-    claims = None
-    with suppress(Exception):
+    try:
         claims = verify(token, current_app.config["JWT_SECRET_KEY"])
+    except Exception:  # noqa: BLE001 - however it is malformed
+        claims = None
     if not claims or claims.type not in kinds or claims.exp <= time():
         abort(401, INVALID_TOKEN)
     return claims
@@ -388,12 +418,15 @@ def verify(token: str, _key: bytes) -> Any:
     return Claims.model_validate(decode_token(token))
 
 
+blank = lru_cache(lambda query: query())  # which as a rule is sent without fields
+
+
 def read(name: str, kind: Any, path: dict[str, str]) -> Any:
     """Read one argument of a view; 422 says what is wrong with it, never what was sent."""
     header = name.replace("_", "-").title()
     try:
         if name == "query" and not request.query_string:
-            return kind()
+            return blank(kind)
         if name == "body" and (data := read_data(kind.content_types)) is not None:
             return kind.model_validate_json(data)
         if name in ("body", "query"):  # a field that is sent twice becomes {}, which is no string
@@ -652,7 +685,7 @@ def page(names: tuple[str, ...], sort: str) -> sa.Select:
 @endpoint(api.get("/tasks"), scope="tasks:read")
 def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
     """List the caller's tasks, a page at a time."""
-    sent = {name: getattr(query, name) for name in FILTERS if name in query.model_fields_set}
+    sent = {name: getattr(query, name) for name in query.model_fields_set & FILTERS.keys()}
     due, task_id = query.cursor
     after = {"after_due": due, "after_id": task_id, "rows": query.limit + 1}
     rows = own(page(tuple(sent), query.sort), **after, **sent)
@@ -869,16 +902,16 @@ def create_tables() -> None:
                     stop(f"APP_DATABASE_URL: table {table.name} has no column {name}")
     except sa.exc.DBAPIError as error:
         stop(f"APP_DATABASE_URL cannot be used: {explain(error)}")
-    db.engine.dispose()  # processes that fork from this one must not share a connection
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the service, its tables created; without settings, by those of the environment."""
     settings = settings or Settings.from_environment()
     app = Flask(__name__, instance_path=str(Path(__file__).parent))
-    remote = settings.database_url.get_backend_name() == "postgresql"  # and may be gone unnoticed
-    engine = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}  # nothing to undo
-    engine |= {"pool_pre_ping": True} if remote else {"paramstyle": "named"}
+    engine = {"poolclass": sa.NullPool, "isolation_level": "AUTOCOMMIT"}
+    engine["pool_reset_on_return"] = None  # as there is nothing to undo
+    if settings.database_url.get_backend_name() == "sqlite":
+        engine["paramstyle"] = "named"
     app.config.update(
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         BCRYPT_LOG_ROUNDS=settings.bcrypt_rounds,
@@ -893,7 +926,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_STORAGE_URI=settings.rate_limit_storage,
         RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 1, "socket_connect_timeout": 1},
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine | {"pool_size": 10, "max_overflow": 0},
+        SQLALCHEMY_ENGINE_OPTIONS=engine,
     )
     app.wsgi_app = label(app.wsgi_app)
     for extension in (db, jwt, bcrypt, limiter):
@@ -915,9 +948,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.add_url_rule("/openapi.json", view_func=document)  # made when it is first asked for
     with app.app_context():
         create_tables()
+        readers = writers = LifoQueue()
+        if db.engine.name == "sqlite":
+            writers = LifoQueue()
+        for idle in (writers, *[readers] * 9):
+            idle.put(None)  # a connection that is yet to be made, after any fork
+        app.extensions["database"] = db.engine, {False: readers, True: writers}
         driver = db.engine.dialect.dbapi
         trouble = driver.OperationalError, driver.InterfaceError, driver.InternalError
-        for error in (HTTPException, sa.exc.TimeoutError, *trouble):
+        for error in (HTTPException, Empty, *trouble):
             app.register_error_handler(error, on_error)
         app.logger.info("Database: %s", db.engine.url.set(query={}))
     return app

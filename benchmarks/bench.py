@@ -31,6 +31,7 @@ from urllib.parse import urlencode
 HERE = Path(__file__).resolve().parent
 POSTGRES = os.environ.get("BENCH_POSTGRES_URL", "postgresql://127.0.0.1/postgres")
 SECONDS = 1  # of a window of load
+THREADS = 4
 WORKERS, LOGINS, MANY = 2, 24, 100_000
 SECRETS = {name: "a key of thirty-two bytes or more" for name in ("APP_SECRET_KEY", "SECRET_KEY")}
 PASSWORD = "correct horse"
@@ -150,10 +151,10 @@ def postgres_database():
 def commands(directory, postgres):
     """Return how to serve what is in each column: a command and the settings it reads."""
     procfile = shlex.split((HERE.parent / "Procfile").read_text().removeprefix("web: "))[:-1]
-    at, venvs = procfile.index("gunicorn"), HERE / ".venvs"
+    venvs, config = HERE / ".venvs", ["--config", str(HERE.parent / "gunicorn.conf.py")]
+    assert procfile.pop() == "gunicorn"
     gunicorn, django = (
-        [*procfile[:at], venvs / name / "bin/gunicorn", *procfile[at + 1 :]]
-        for name in ("todo", "django")
+        [*procfile, venvs / name / "bin/gunicorn", *config] for name in ("todo", "django")
     )
     uvicorn = [venvs / "fastapi/bin/uvicorn", "--workers", str(WORKERS), "fastapi_tasks:app"]
     ours = [*gunicorn, "--pythonpath", str(HERE.parent), "todo:create_app()"]
@@ -202,7 +203,7 @@ def load(server, connections, path, user, title=None, **headers):
     sent = ["GET"] if title is None else ["POST", json.dumps({"title": title})]
     headers |= server.bearers[user] | (JSON if title else {})
     options = [f"-H{name}: {value}" for name, value in headers.items()]
-    size = ["-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout=10s"]
+    size = [f"-t{min(THREADS, connections)}", f"-c{connections}", f"-d{SECONDS}s", "--timeout=10s"]
     url = f"http://127.0.0.1:{server.port}{path}"
     command = ["wrk", *size, *options, "-s", HERE / "load.lua", url, "--", *sent]
     before = server.cpu()
