@@ -11,13 +11,19 @@ accesslog = "-"
 access_log_format = "%(t)s %({x-request-id}o)s %(m)s %({todo.path}e)s %(s)s %(M)sms"
 
 
-def post_fork(server, worker):
-    """Keep a worker on the processor that the others have taken least.
+def pre_fork(server, worker):
+    """Choose the processor of a new worker: one that the others have taken least.
 
-    Python runs one thread of a process at a time: a second processor would only make each handover
-    between threads dearer, which here costs more than the requests themselves.
+    Python runs one thread of a process at a time. A second processor would only make it dearer to
+    hand over from one to the next, which under load costs more than the requests themselves.
     """
-    with suppress(AttributeError, OSError):  # a system without this, a worker that has just ended
-        taken = [cpu for pid in server.WORKERS for cpu in os.sched_getaffinity(pid)]
-        mine = min(os.sched_getaffinity(0), key=lambda cpu: (taken.count(cpu), random()))
-        os.sched_setaffinity(0, {mine})
+    with suppress(AttributeError):  # on a system that does not tell processors apart
+        taken = [other.processor for other in server.WORKERS.values()]
+        found = os.sched_getaffinity(0)
+        worker.processor = min(found, key=lambda number: (taken.count(number), random()))
+
+
+def post_fork(server, worker):
+    """Keep a worker, and the threads that it starts, on its processor."""
+    with suppress(AttributeError, OSError):  # or where it is not allowed
+        os.sched_setaffinity(0, {worker.processor})

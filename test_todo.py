@@ -1640,6 +1640,21 @@ def test_no_connection_is_left_for_a_fork_to_share(app):
     assert sum(lent is not None for lent in idle[False].queue) == 1
 
 
+def test_each_worker_has_a_processor_and_one_that_takes_its_place_too(tmp_path):
+    found = sorted(os.sched_getaffinity(0))
+    with serving(tmp_path, workers=len(found)) as (_, log):
+        gone = set()
+        for _ in range(3):
+            taken, last = [], time.monotonic() + 30
+            while taken != [{number} for number in found]:
+                assert time.monotonic() < last, (found, taken)
+                booted = set(map(int, re.findall(r"worker with pid: (\d+)", log.read_text())))
+                workers = sorted(booted - gone)
+                taken = sorted(map(os.sched_getaffinity, workers), key=min)
+            os.kill(workers[0], signal.SIGKILL)
+            gone.add(workers[0])
+
+
 def test_the_platforms_own_url_is_used(tmp_path):
     with serving(tmp_path, workers=1, DATABASE_URL=f"sqlite:///{tmp_path}/platform.db"):
         assert (tmp_path / "platform.db").exists()
@@ -1703,7 +1718,11 @@ def test_writers_of_all_processes_take_turns_and_a_killed_one_gives_its_own_up(t
     assert added == [1]
 
 
-def test_hashing_leaves_the_processor_to_other_requests(ada):
+def test_hashing_uses_any_processor_but_leaves_it_to_other_requests(ada):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(os.sched_setaffinity, 0, {min(os.sched_getaffinity(0))}).result()
+        pool.submit(todo.stand_back).result()
+        assert pool.submit(os.sched_getaffinity, 0).result() == os.sched_getaffinity(0)
     priority = os.getpriority, os.PRIO_PROCESS, 0  # that of the thread which asks
     assert todo.HASHING.submit(*priority).result() == 19 > priority[0](*priority[1:])
 

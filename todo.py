@@ -101,7 +101,7 @@ class Settings(BaseModel):
             stop(f"APP_{name.upper()} must be {cls.model_fields[name].description}")
 
 
-# --- Extensions: unbound; create_app gives them their app -----------------------------------------
+# --- Extensions, to which create_app gives their app; what hashes and what runs statements ---------
 db = SQLAlchemy()
 jwt = JWTManager()
 bcrypt = Bcrypt()

@@ -31,7 +31,7 @@ from urllib.parse import urlencode
 HERE = Path(__file__).resolve().parent
 POSTGRES = os.environ.get("BENCH_POSTGRES_URL", "postgresql://127.0.0.1/postgres")
 SECONDS = 1  # of a window of load
-THREADS = 4
+THREADS = 4  # of wrk: connecting one after another, so that no worker accepts all connections
 WORKERS, LOGINS, MANY = 2, 24, 100_000
 SECRETS = {name: "a key of thirty-two bytes or more" for name in ("APP_SECRET_KEY", "SECRET_KEY")}
 PASSWORD = "correct horse"
@@ -150,11 +150,11 @@ def postgres_database():
 
 def commands(directory, postgres):
     """Return how to serve what is in each column: a command and the settings it reads."""
-    procfile = shlex.split((HERE.parent / "Procfile").read_text().removeprefix("web: "))[:-1]
+    procfile = (HERE.parent / "Procfile").read_text().removeprefix("web: ")
+    *before, _, _ = shlex.split(procfile)  # gunicorn, of which each has its own, and what it serves
     venvs, config = HERE / ".venvs", ["--config", str(HERE.parent / "gunicorn.conf.py")]
-    assert procfile.pop() == "gunicorn"
     gunicorn, django = (
-        [*procfile, venvs / name / "bin/gunicorn", *config] for name in ("todo", "django")
+        [*before, venvs / name / "bin/gunicorn", *config] for name in ("todo", "django")
     )
     uvicorn = [venvs / "fastapi/bin/uvicorn", "--workers", str(WORKERS), "fastapi_tasks:app"]
     ours = [*gunicorn, "--pythonpath", str(HERE.parent), "todo:create_app()"]
