@@ -399,6 +399,22 @@ def test_offline_and_back(page, context, expected, ada):
     ]
 
 
+def test_a_task_that_the_list_brings_before_its_own_answer_is_shown_once(page, ada):
+    held = []
+    page.route("**/tasks", lambda route: held.append(route))
+    add(page, "Once")
+    expect(row(page, "Once")).to_have_count(1)
+    while not held:
+        page.wait_for_timeout(10)
+    answer = held[0].fetch()
+    pass_time(page)
+    expect(row(page, "Once")).to_have_count(2)  # the server's, and one that may be another
+    held[0].fulfill(response=answer)
+    see(page, "Once")
+    until_settled(page, "Once")
+    assert ada.titles() == ["Once"]
+
+
 def test_a_task_whose_answer_was_lost_is_added_once(page, expected, ada):
     expected.add(f"{FAILED}net::ERR_FAILED")
     keys = []

@@ -1684,13 +1684,14 @@ def test_a_lock_that_lasts_is_a_503(app, ada):
     assert add(ada)
 
 
-def test_no_writer_to_a_file_waits_for_ever_for_another(tmp_path):
+def test_no_writer_to_a_file_waits_for_ever_for_another(tmp_path, caplog):
     url = f"sqlite:///{tmp_path}/todo.db"
     app = todo.create_app(todo.Settings(secret_key=KEY, database_url=url, bcrypt_rounds=4))
     ada = sign_up(app, "ada@example.com")
     writers = app.extensions["database"][1][True]
     writer = writers.get()
     assert ada.post("/tasks", json={"title": "x"}).status_code == 503
+    assert caplog.messages[-1].endswith(": No connection was free for five seconds")
     assert ada.get("/tasks").json == []
     writers.put(writer)
     assert add(ada)

@@ -170,7 +170,9 @@ on("composer", "submit", () => {
 });
 
 addEventListener("added", ({ detail: { key, id } }) => {
-  if (rowOf(key)) rowOf(key).id = `task-${id}`;
+  if (!rowOf(key)) return;
+  rowOf(id)?.remove(); // where a look at the server has brought it before its answer came
+  rowOf(key).id = `task-${id}`;
 });
 
 /** Move the focus from a row that goes to the one after it, or before. */
