@@ -1743,8 +1743,9 @@ def test_a_database_that_only_reads_is_a_503_to_writers(app, ada):
         ("POST", "/auth/token"),
     ]:
         engine, idle = app.extensions["database"]
-        with app.app_context(), todo.lend(engine, idle[True]) as connection:  # of the next writer
-            connection.execute(READ_ONLY[engine.name])
+        with app.app_context():
+            idle[True].queue[-1] = engine.raw_connection()  # of the next writer
+        idle[True].queue[-1].dbapi_connection.execute(READ_ONLY[engine.name])
         answer = ada.open(path, method=method, json=GOOD if "auth" in path else {"title": "x"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert titles(ada) == ["Write"]

@@ -142,19 +142,6 @@ def has_ended(connection: Any) -> bool:
 
 
 @contextmanager
-def lend(engine: sa.Engine, idle: LifoQueue) -> Iterator[Any]:
-    """Lend one of the idle connections, a new one for one that has failed or has ended."""
-    lent, sound = idle.get(timeout=5), None
-    try:
-        if not lent or engine.name == "postgresql" and has_ended(lent.dbapi_connection):
-            lent = engine.raw_connection()
-        yield lent.dbapi_connection
-        sound = lent
-    finally:
-        idle.put(sound)
-
-
-@contextmanager
 def in_turn(file: str) -> Iterator[None]:
     """Let processes write to SQLite's file one by one, first come, first served, as it does not.
 
@@ -171,17 +158,25 @@ def in_turn(file: str) -> Iterator[None]:
 def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
     """Run one statement, committed by itself; return its rows, none where a constraint forbids.
 
-    The driver runs what is prepared but once. Its rows are plain: SQLite's booleans are 0 and 1.
+    The driver runs what is prepared but once, over one of ten connections; one that failed, or that
+    its server has ended, is not used again. Rows are plain: SQLite's booleans are 0 and 1.
     """
-    engine, idle = current_app.extensions["database"]
+    engine, connections = current_app.extensions["database"]
     sql, own_values = prepare(statement, engine.dialect, tuple(values))
     waits = statement.is_dml and engine.name == "sqlite"
-    turn = in_turn(engine.url.database) if waits else nullcontext()
-    with lend(engine, idle[statement.is_dml]) as connection, turn:
-        try:
-            return connection.execute(sql, own_values | values).fetchall()
-        except engine.dialect.dbapi.IntegrityError:
-            return []
+    idle, sound = connections[statement.is_dml], None
+    lent = idle.get(timeout=5)
+    try:
+        if not lent or engine.name == "postgresql" and has_ended(lent.dbapi_connection):
+            lent = engine.raw_connection()
+        with in_turn(engine.url.database) if waits else nullcontext():
+            rows = lent.dbapi_connection.execute(sql, own_values | values).fetchall()
+        sound = lent
+    except engine.dialect.dbapi.IntegrityError:
+        rows, sound = [], lent
+    finally:
+        idle.put(sound)
+    return rows
 
 
 def digest(content: bytes) -> str:
@@ -363,8 +358,9 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
 
         @wraps(view)
         def answer(**path: str) -> Response:
+            sent = request.environ
             if scope:
-                g.caller = authenticate(scope)
+                g.caller = authenticate(sent.get("HTTP_AUTHORIZATION", ""), scope)
             given = {name: read(name, kind, path) for name, kind in kinds.items()}
             if "query" not in view.__annotations__:
                 del given["query"]
@@ -376,10 +372,10 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
                 return nothing
             code = status
             body = returned.dump_json(returned.validate_python(value), exclude_none=True) + b"\n"
-            if request.method in ("GET", "HEAD"):
+            if sent["REQUEST_METHOD"] in ("GET", "HEAD"):
                 seen = digest(body + headers.get("Link", "").encode())
                 etag = headers.setdefault("ETag", f'"{seen}"')
-                known = request.environ.get("HTTP_IF_NONE_MATCH", "")
+                known = sent.get("HTTP_IF_NONE_MATCH", "")
                 code = 304 if etag in known or known.strip() == "*" else status
             return Response(body, code, [*headers.items()], content_type="application/json")
 
@@ -390,9 +386,9 @@ def endpoint(route: Callable, scope: str | None, status: int = 200) -> Callable:
     return decorate
 
 
-def authenticate(scope: str) -> Any:
-    """Return the claims of the request's token (RFC 6750 §2.1); 401, or 403 without the scope."""
-    scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+def authenticate(header: str, scope: str) -> Any:
+    """Return the claims of a bearer's token (RFC 6750 §2.1); 401, or 403 without the scope."""
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         abort(401, "Not authenticated")
     claims = read_token(token.strip(), "access")
@@ -653,7 +649,8 @@ FILTERS = {
 
 def own(statement: sa.Executable, **values: Any) -> list[tuple]:
     """Run a statement on the caller's tasks; where it finds none, make sure of the caller."""
-    rows = execute(statement, session=g.caller.id, user=g.caller.user_id, **values)
+    caller = g.caller
+    rows = execute(statement, session=caller.id, user=caller.user_id, **values)
     if not rows:
         read_account()
     return rows
