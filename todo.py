@@ -143,16 +143,13 @@ def has_ended(connection: Any) -> bool:
 
 @contextmanager
 def in_turn(file: str) -> Iterator[None]:
-    """Let processes write to SQLite's file one by one, first come, first served, as it does not.
-
-    Each locks the file's directory, for as long as it lives at most.
-    """
+    """Let processes write to SQLite's file one by one, first come, first served, as it does not."""
     opened = os.open(os.path.dirname(file), os.O_RDONLY)
     try:
-        flock(opened, LOCK_EX)
+        flock(opened, LOCK_EX)  # until it is closed, or its process ends
         yield
     finally:
-        os.close(opened)  # which gives the lock up
+        os.close(opened)
 
 
 def execute(statement: sa.Executable, **values: Any) -> list[tuple]:
@@ -865,7 +862,12 @@ def label(serve: Callable) -> Callable:
         environ |= {"todo.id": name, "todo.path": quote(path, encoding="latin-1")}  # for the log
         policy = POLICY + (" data:" if path == "/docs" else "")  # for the icons of Swagger UI
         shared = [("X-Request-Id", name), ("Content-Security-Policy", policy), NOSNIFF]
-        return serve(environ, lambda status, given, *e: start_response(status, given + shared, *e))
+
+        def start(status: str, given: list[tuple], *error: Any) -> Callable:
+            unchanged = status.startswith("304")  # what the client has goes on (RFC 9111 §4.3.4)
+            return start_response(status, given + shared[: 1 if unchanged else 3], *error)
+
+        return serve(environ, start)
 
     return answer
 
