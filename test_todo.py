@@ -1751,6 +1751,21 @@ def test_a_database_that_only_reads_is_a_503_to_writers(app, ada):
     assert titles(ada) == ["Write"]
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_connection_that_its_server_has_ended_is_not_used_again(app, ada, database):
+    assert add(ada)
+    with psycopg.connect(
+        todo.read_url(database).set(drivername="postgresql").render_as_string(False)
+    ) as other:
+        gone = other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+        assert {*gone} == {(True,)}
+    assert ada.get("/tasks").status_code == 200
+    assert add(ada)
+
+
 @pytest.fixture
 def own_postgres():
     """A PostgreSQL server of this test's own, to be stopped; yields its URL and a function."""
