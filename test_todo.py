@@ -28,6 +28,7 @@ import psycopg
 import pytest
 import redis
 import sqlalchemy as sa
+from flask import Flask, session
 from flask_jwt_extended import create_access_token, create_refresh_token
 
 import todo
@@ -1653,6 +1654,14 @@ def test_each_worker_has_a_processor_and_one_that_takes_its_place_too(tmp_path):
                 taken = sorted(map(os.sched_getaffinity, workers), key=min)
             os.kill(workers[0], signal.SIGKILL)
             gone.add(workers[0])
+
+
+def test_another_app_of_the_process_keeps_its_cookies(app):
+    other = Flask("other")
+    other.secret_key = KEY
+    other.add_url_rule("/", view_func=lambda: session.update(seen=True) or "")
+    assert "Set-Cookie" in other.test_client().get("/").headers
+    assert "Set-Cookie" not in app.test_client().get("/health").headers
 
 
 def test_the_platforms_own_url_is_used(tmp_path):

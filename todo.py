@@ -42,7 +42,7 @@ import sqlalchemy as sa
 from dotenv import load_dotenv
 from flask import Blueprint, Flask, Response, abort, current_app, g, request, url_for
 from flask.logging import default_handler
-from flask.sessions import NullSession
+from flask.sessions import NullSession, SessionInterface
 from flask_bcrypt import Bcrypt
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_limiter import Limiter
@@ -930,7 +930,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app.wsgi_app = label(app.wsgi_app)
     app.ensure_sync = lambda view: view  # none is a coroutine
-    nobody = NullSession()
+    nobody, app.session_interface = NullSession(), SessionInterface()
     app.session_interface.open_session = lambda *_: nobody  # and there are no cookies
     for extension in (db, jwt, bcrypt, limiter):
         extension.init_app(app)
