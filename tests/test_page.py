@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-from test_todo import PASSWORD, call, serving
+from tests.support import PASSWORD, call, serving
 
 FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
 FLAGS += " disable-component-update disable-sync"
@@ -28,8 +28,8 @@ expect.set_options(timeout=15_000)
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     path = tmp_path_factory.mktemp("page")
-    with serving(path, workers=1, APP_DATABASE_URL=f"sqlite:///{path}/todo.db") as (port, _):
-        yield port
+    with serving(path) as server:
+        yield server.port
 
 
 @pytest.fixture(scope="module")
