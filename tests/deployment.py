@@ -1,0 +1,14 @@
+"""What docs/deployment.md prints, for the tests that run it."""
+
+import re
+
+from tests.support import HERE
+
+TEXT = (HERE / "docs" / "deployment.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def block(beginning):
+    """Return the one block that begins so."""
+    (found,) = [text for _, text in BLOCKS if text.startswith(beginning)]
+    return found
