@@ -6,22 +6,19 @@ from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from oauthlib.oauth2 import InvalidGrantError, InvalidScopeError, LegacyApplicationClient
 from requests_oauthlib import OAuth2Session
 
-from test_todo import PASSWORD, call, serving
+from tests.support import ACCOUNT, serving
 
-ACCOUNT = {"username": "ada@example.com", "password": PASSWORD}
+LOGIN = {"username": ACCOUNT["email"], "password": ACCOUNT["password"]}
+WRONG = LOGIN | {"password": "wrong horse"}
 
 
 @pytest.fixture
 def url(tmp_path, monkeypatch):
     """The address of a server with one account."""
     monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")
-    with serving(tmp_path, workers=2, APP_DATABASE_URL=f"sqlite:///{tmp_path}/todo.db") as (
-        port,
-        _,
-    ):
-        account = {"email": ACCOUNT["username"], "password": PASSWORD}
-        assert call(port, "POST", "/auth/register", account)[0] == 201
-        yield f"http://127.0.0.1:{port}"
+    with serving(tmp_path) as server:
+        assert server.call("POST", "/auth/register", ACCOUNT)[0] == 201
+        yield server.url
 
 
 def use(session, url):
@@ -36,10 +33,10 @@ def test_authlib(url):
         token_endpoint=f"{url}/auth/token", update_token=lambda token, **_: renewed.append(token)
     )
     with pytest.raises(OAuthError, match="invalid_grant"):
-        session.fetch_token(**ACCOUNT | {"password": "wrong horse"})
+        session.fetch_token(**WRONG)
     with pytest.raises(OAuthError, match="invalid_scope"):
-        session.fetch_token(**ACCOUNT, scope="nonsense")
-    first = dict(session.fetch_token(**ACCOUNT))
+        session.fetch_token(**LOGIN, scope="nonsense")
+    first = dict(session.fetch_token(**LOGIN))
     use(session, url)
     session.token = first | {"expires_at": 1}  # as half an hour later
     use(session, url)
@@ -56,11 +53,11 @@ def test_authlib(url):
 
 def test_authlib_takes_a_throttled_login_for_an_error(url):
     session = AuthlibSession(token_endpoint=f"{url}/auth/token")
-    for _ in range(21):  # each of two workers counts for itself
+    for _ in range(10):
         with pytest.raises(OAuthError):
-            session.fetch_token(**ACCOUNT | {"password": "wrong horse"})
+            session.fetch_token(**WRONG)
     with pytest.raises(OAuthError, match="temporarily_unavailable"):
-        session.fetch_token(**ACCOUNT)
+        session.fetch_token(**LOGIN)
 
 
 def test_requests_oauthlib(url):
@@ -71,10 +68,10 @@ def test_requests_oauthlib(url):
         token_updater=renewed.append,
     )
     with pytest.raises(InvalidGrantError):
-        session.fetch_token(f"{url}/auth/token", **ACCOUNT | {"password": "wrong horse"})
+        session.fetch_token(f"{url}/auth/token", **WRONG)
     with pytest.raises(InvalidScopeError):
-        session.fetch_token(f"{url}/auth/token", **ACCOUNT, scope="nonsense")
-    first = session.fetch_token(f"{url}/auth/token", **ACCOUNT)
+        session.fetch_token(f"{url}/auth/token", **LOGIN, scope="nonsense")
+    first = session.fetch_token(f"{url}/auth/token", **LOGIN)
     use(session, url)
     session.token = dict(first) | {"expires_at": 1}
     use(session, url)

@@ -6,22 +6,21 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
+from contextlib import suppress
 
-from test_todo import HERE, call, free_port, serving
+from tests.support import HERE, call, environment, free_port, need, serving, wait_for
 
 README = (HERE / "README.md").read_text()
 BLOCKS = re.findall(r"(.*?)^```(sh|json|text)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-ELSEWHERE = (
-    "NEW=postgresql",
-    "(umask 077 && pg_dump",
-    "pg_restore",
-)  # test_operations.py runs these
+ELSEWHERE = ("NEW=postgresql", "(umask 077 && pg_dump", "pg_restore")  # run by test_backup.py
+TOOLS = {"curl": "curl", "jq": "jq", "sqlite3": "sqlite3", "git": "git"}
 LIST = 'curl -s localhost:8000/tasks -H "Authorization: Bearer $TOKEN"\n'
 
 
 def test_every_command_of_the_readme_does_what_it_says(tmp_path):
     """`make run` serves; where the text says so it is stopped and started; output is as printed."""
+    for tool, package in TOOLS.items():
+        need(tool, package)
     listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=HERE)
     for name in listed.decode().splitlines():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,19 +49,25 @@ def test_every_command_of_the_readme_does_what_it_says(tmp_path):
         shell.close()
 
 
+def bare_environment():
+    """The environment of somebody who has just cloned the repository."""
+    ours = ("APP_", "GUNICORN_", "WEB_CONCURRENCY", "VIRTUAL_ENV")
+    env = environment(0)
+    return {name: value for name, value in env.items() if not name.startswith(ours)}
+
+
 class Shell:
     """One bash for all blocks, so that their variables last, and the server; on 8000 if free."""
 
     def __init__(self, directory):
-        ours = ("APP_", "FLASK_", "DATABASE_", "VIRTUAL_ENV", "PORT", "WEB_CONCURRENCY")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        self.directory, self.environment, self.server = directory, kept, None
+        self.environment = bare_environment()
+        self.directory, self.server = directory, None
         with socket.socket() as probe:
             self.port = 8000 if probe.connect_ex(("127.0.0.1", 8000)) else free_port()
         if self.port != 8000:
             self.environment["GUNICORN_CMD_ARGS"] = f"--bind 127.0.0.1:{self.port}"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.bash = subprocess.Popen(["bash", "-eu"], cwd=directory, env=kept, **pipes)
+        self.bash = subprocess.Popen(["bash", "-eu"], cwd=directory, env=self.environment, **pipes)
 
     def run(self, block):
         self.bash.stdin.write(f"{block.replace(':8000', f':{self.port}')}\necho END-OF-BLOCK\n")
@@ -83,14 +88,13 @@ class Shell:
                 start_new_session=True,
                 **quiet,
             )
-        for _ in range(1800):
-            try:
-                assert call(self.port, "GET", "/health")[0] == 200
-                return
-            except OSError:
-                assert self.server.poll() is None, (self.directory / "server.log").read_text()
-                time.sleep(0.1)
-        raise TimeoutError("make run does not answer")
+
+        def answers():
+            assert self.server.poll() is None, (self.directory / "server.log").read_text()
+            with suppress(OSError):
+                return call(self.port, "GET", "/health")[0] == 200
+
+        wait_for(answers, seconds=180, what="make run")
 
     def stop(self):
         os.killpg(self.server.pid, signal.SIGTERM)
@@ -119,19 +123,17 @@ def test_a_plain_flask_run_serves_what_env_example_says(tmp_path):
     subprocess.run(["make", ".env"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
     assert "FLASK_RUN_PORT=8000\n" in (tmp_path / ".env").read_text()
     port = free_port()
-    ours = ("APP_", "FLASK_", "DATABASE_")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    env["FLASK_RUN_PORT"] = str(port)  # the environment wins over .env
+    env = bare_environment() | {"FLASK_RUN_PORT": str(port)}  # the environment wins over .env
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(["flask", "run"], cwd=tmp_path, env=env, **quiet)
+
+    def answers():
+        assert server.poll() is None
+        with suppress(OSError):
+            return call(port, "GET", "/health")[0] == 200
+
     try:
-        for _ in range(100):
-            try:
-                assert call(port, "GET", "/health")[0] == 200
-                break
-            except OSError:
-                assert server.poll() is None
-                time.sleep(0.1)
+        wait_for(answers, what="flask run")
         assert (tmp_path / "todo.db").exists()
     finally:
         server.terminate()
@@ -139,15 +141,12 @@ def test_a_plain_flask_run_serves_what_env_example_says(tmp_path):
 
 
 def test_httpie_as_in_the_tutorial(tmp_path):
-    with serving(tmp_path, workers=1, APP_DATABASE_URL=f"sqlite:///{tmp_path}/todo.db") as (
-        port,
-        _,
-    ):
+    with serving(tmp_path) as server:
 
         def http(*words):
-            sent = [word.replace(":8000", f":{port}") for word in words]
+            sent = [word.replace(":8000", f":{server.port}") for word in words]
             command = ["http", "--ignore-stdin", "--pretty=none", "--print=hb", *sent]
-            said = subprocess.check_output(command, text=True).replace("\r", "")
+            said = subprocess.check_output(command, text=True, env=environment(0)).replace("\r", "")
             head, _, body = said.partition("\n\n")
             return int(head.split()[1]), body.strip()
 
