@@ -14,9 +14,9 @@ Every answer from 400 up is JSON with "detail": a sentence, or for 422 a list of
 Read from the top: what a section uses stands above it. Three ideas carry it:
 
 1. A view is its annotations: `endpoint` makes validation, answer and documentation from them.
-2. Who calls is known before a view runs: `authenticate` sets `g.user_id`, and does nothing else.
-3. Whoever changes an account's tasks takes the account's next change number in the same
-   transaction (`changing`). This one number is the ETag of tasks and lists, and the feed of changes.
+2. Who calls is known before a view runs: `authenticate` alone refuses callers, and sets `g.user_id`.
+3. A request that changes a user's tasks takes the user's next change number, in the same
+   transaction (`changing`). It is the ETag of tasks and lists, and the order of /tasks/changes.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
 from http import HTTPStatus
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, get_type_hints
@@ -44,9 +44,7 @@ from uuid import uuid4
 import click
 import flask
 import flask_swagger_ui
-import psycopg
 import pydantic
-import redis
 import sqlalchemy as sa
 from cachetools import LRUCache, TTLCache, cached
 from dotenv import load_dotenv
@@ -55,20 +53,17 @@ from flask_bcrypt import Bcrypt
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_sqlalchemy import SQLAlchemy
-from psycopg.conninfo import conninfo_to_dict
-from pydantic import MISSING, AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field
-from pydantic import TypeAdapter
+from pydantic import MISSING, AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError, to_json
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, NotSupportedError
-from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+# psycopg and redis are imported where a setting asks for them: each costs a start 50 ms and 8 MB.
+
+
 # --- Settings: the only reader of the environment -------------------------------------------------
-
-
 def stop(reason: str) -> NoReturn:
     """End the start with one line, and the status by which gunicorn does not try again."""
     print(reason, file=sys.stderr)
@@ -76,14 +71,21 @@ def stop(reason: str) -> NoReturn:
 
 
 def read_postgresql_url(url: str) -> dict[str, Any]:
-    """Return libpq's parameters of a URL as platforms write it, without those of other drivers."""
+    """Return libpq's parameters of a URL as platforms write it; ValueError if there are none.
+
+    Parameters that only other drivers know are left out.
+    """
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
     address, _, query = url.partition("?")
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
-    kept = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] in known)
-    found = conninfo_to_dict(
-        re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", address) + f"?{kept}"
-    )
-    if not re.fullmatch(r"[\d,]*", str(found.get("port", ""))):
+    query = "&".join(pair for pair in query.split("&") if pair.partition("=")[0] in known)
+    try:
+        found = conninfo_to_dict(re.sub(r"^[^:]+", "postgresql", address) + "?" + query)
+    except psycopg.Error:
+        raise ValueError("libpq cannot read it") from None
+    if not re.fullmatch("[0-9,]*", str(found.get("port", ""))):
         raise ValueError("a port is a number")
     return found
 
@@ -91,34 +93,35 @@ def read_postgresql_url(url: str) -> dict[str, Any]:
 def check_database_url(url: str) -> str:
     """Accept the URL of a SQLite file or of a PostgreSQL database."""
     if re.match(r"postgres(ql)?(\+\w+)?://", url):
-        try:
-            read_postgresql_url(url)
-        except psycopg.Error:
-            raise ValueError("libpq cannot read it") from None
-    elif not re.match(r"sqlite:///(?!:|file:).", url):
+        read_postgresql_url(url)
+    elif not re.match("sqlite:///(?!:|file:).", url):
         raise ValueError("neither of them")
     return url
 
 
 def mask_password(url: str) -> str:
-    """Return a database's URL as a log may show it."""
-    return re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", url.partition("?")[0])
+    """Return the URL of a database as a log may show it."""
+    return re.sub("//([^:/@]*):[^@]*@", r"//\1:***@", url.partition("?")[0])
 
 
-def check_redis_url(url: str) -> str:
-    """Accept memory:// or what the Redis client understands."""
+def check_storage_url(url: str) -> str:
+    """Accept memory:// or what the client of Redis understands."""
     if url != "memory://":
-        redis.Redis.from_url(url)  # which raises ValueError
+        import redis
+
+        redis.Redis.from_url(url)
     return url
 
 
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://([\w.-]+|\[[\w:]+\])(:\d{1,5})?)$")]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://([\w.-]+|\[[\w:]+\])(:[0-9]{1,5})?)$")]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(lambda text: re.findall(r"[^\s,]+", text))]
 
 
 class Settings(BaseModel):
-    """What an operator sets: `secret_key` by APP_SECRET_KEY, and so on; views find it in
-    `current_app.config` by that name."""
+    """What an operator sets: `secret_key` by APP_SECRET_KEY, and so on.
+
+    Everything below finds it by that name in `current_app.config`.
+    """
 
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
     secret_key: pydantic.SecretBytes = Field(min_length=32, description="at least 32 random bytes")
@@ -130,10 +133,10 @@ class Settings(BaseModel):
     bcrypt_rounds: int = Field(12, ge=4, le=20, description="4 to 20")
     registration: Literal["open", "closed"] = Field("open", description="open or closed")
     trusted_proxies: int = Field(0, ge=0, le=10, description="0 to 10")
-    rate_limit_storage: Annotated[str, AfterValidator(check_redis_url)] = Field(
+    rate_limit_storage: Annotated[str, AfterValidator(check_storage_url)] = Field(
         "memory://", description="memory:// or redis://HOST:PORT"
     )
-    cors_origins: Origins = Field("", description="* or origins like https://todo.example.com")
+    cors_origins: Origins = Field("", description="* or origins such as https://todo.example.com")
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -151,48 +154,46 @@ class Settings(BaseModel):
 # --- Database: engines, what each kind needs, one way to read and one to write --------------------
 db = SQLAlchemy()
 POOL = {"pool_size": 5, "max_overflow": 5, "pool_timeout": 5, "pool_use_lifo": True}
-LIVENESS = {  # of PostgreSQL's connections, in seconds, but the last: a URL may say otherwise
+LIVENESS = {  # when a connection of PostgreSQL is given up, in seconds; a URL may say otherwise
     "connect_timeout": 4,
     "keepalives_idle": 4,
     "keepalives_interval": 2,
     "keepalives_count": 2,
-    "tcp_user_timeout": 4000,
+    "tcp_user_timeout": 4000,  # in milliseconds
 }
-BEGIN = {  # nothing is set for longer than a transaction, as a pooler gives each to another session
+BEGIN = {  # sets nothing beyond the transaction, after which a pooler serves somebody else
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
 }
-NO_MORE = re.compile("too many|slots are reserved|no more connections")  # connections
+BEGIN_ALONE = {
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "BEGIN; SELECT pg_advisory_xact_lock(7368)",
+}
 
 
-def describe_engines(url: str) -> dict[str, Any]:
+def configure_engines(url: str) -> dict[str, Any]:
     """Return Flask-SQLAlchemy's configuration of a database.
 
-    SQLite has one writer: it gets an engine of one connection, for which the writers of a process
-    queue, and readers get one of their own that cannot write.
+    SQLite has one writer at a time, so its engine has one connection, for which the writers of a
+    process queue; those who read have the engine "reader", which cannot write.
     """
-    if not url.startswith("sqlite"):
-        needed = {"client_encoding": "utf8", "prepare_threshold": None}
-        connect_args = LIVENESS | read_postgresql_url(url) | needed
-        options = POOL | {"pool_pre_ping": True, "connect_args": connect_args}
-        uri, binds = "postgresql+psycopg://", {}
-    else:
-        uri, binds = sa.make_url(url), {"reader": POOL | {"url": url, "hide_parameters": True}}
-        options = POOL | {"pool_size": 1, "max_overflow": 0}
-    options["hide_parameters"] = True  # passwords and titles have no place in a log
+    shared = POOL | {"hide_parameters": True}  # as passwords and titles have no place in a log
+    if url.startswith("sqlite"):
+        return {
+            "SQLALCHEMY_DATABASE_URI": url,
+            "SQLALCHEMY_ENGINE_OPTIONS": shared | {"pool_size": 1, "max_overflow": 0},
+            "SQLALCHEMY_BINDS": {"reader": shared | {"url": url}},
+        }
+    fixed = {"client_encoding": "utf8", "prepare_threshold": None}  # nothing is prepared
+    arguments = LIVENESS | read_postgresql_url(url) | fixed
     return {
-        "SQLALCHEMY_DATABASE_URI": uri,
-        "SQLALCHEMY_ENGINE_OPTIONS": options,
-        "SQLALCHEMY_BINDS": binds,
+        "SQLALCHEMY_DATABASE_URI": "postgresql+psycopg://",
+        "SQLALCHEMY_ENGINE_OPTIONS": shared | {"pool_pre_ping": True, "connect_args": arguments},
     }
 
 
-def prepare_connections(engine: sa.Engine, may_write: bool) -> None:
-    """Set up each new connection of an engine, and begin its transactions ourselves.
-
-    That is SQLAlchemy's documented recipe for SQLite, whose driver begins them too late, and on
-    PostgreSQL it saves a round trip.
-    """
+def prepare_connections(engine: sa.Engine, reads_only: bool) -> None:
+    """Set up each new connection of an engine; its driver begins no transactions, `BEGIN` does."""
 
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
@@ -202,31 +203,23 @@ def prepare_connections(engine: sa.Engine, may_write: bool) -> None:
         connection.isolation_level = None
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
-        if not may_write:
+        if reads_only:
             connection.execute("PRAGMA query_only = ON")
 
 
 def guard_file(engine: sa.Engine) -> None:
-    """Refuse SQLite's connections while the file at the path is not the one that was opened.
+    """Lend no connection of SQLite while the file at its path is not the one that was opened.
 
-    Somebody has moved, deleted or replaced it: what is written now, nobody would read again.
+    What is written to a file that was moved, deleted or replaced, nobody would read again.
     """
-    path = engine.url.database
-    opened = os.stat(path)
+    opened = os.stat(engine.url.database)
 
     @sa.event.listens_for(engine, "checkout")
-    def on_checkout(_connection: Any, _record: Any, _proxy: Any) -> None:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.stat(path), opened):
+    def on_checkout(*_: Any) -> None:
+        with suppress(OSError):
+            if os.path.samestat(os.stat(engine.url.database), opened):
                 return
         raise sqlite3.OperationalError("the database file was moved, deleted or replaced")
-
-
-def begin_transactions(engine: sa.Engine) -> None:
-    """Begin the transactions of an engine in the way that its kind of database needs."""
-    sa.event.listen(
-        engine, "begin", lambda connection: connection.exec_driver_sql(BEGIN[engine.name])
-    )
 
 
 def explain(error: Exception) -> str:
@@ -236,12 +229,12 @@ def explain(error: Exception) -> str:
 
 
 def connect(engine: sa.Engine) -> sa.Connection:
-    """Take a connection from the pool; where the server allows no more, wait for one of ours."""
+    """Lend a connection; where the server has no more of them, wait for one that is in use."""
     for _ in range(50):
         try:
             return engine.connect()
-        except OperationalError as error:
-            if not NO_MORE.search(str(error.orig)):
+        except sa.exc.OperationalError as error:
+            if not re.search("too many|slots are reserved|no more connections", str(error.orig)):
                 raise
             time.sleep(0.1)
     return engine.connect()
@@ -249,37 +242,32 @@ def connect(engine: sa.Engine) -> sa.Connection:
 
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
-    """Lend a connection for SELECT, as in `with reading() as connection:`."""
+    """Lend a connection for SELECT."""
     with connect(db.engines.get("reader", db.engine)) as connection:
         yield connection
 
 
 @contextmanager
 def writing() -> Iterator[sa.Connection]:
-    """Lend a connection in a transaction: committed at the end of the block, undone by any error."""
+    """Lend a connection in a transaction: committed after the block, undone by any error in it."""
     with connect(db.engine) as connection, connection.begin():
         yield connection
 
 
-# --- Models: tables, and the steps from earlier versions ------------------------------------------
+# --- Models: tables, and the steps that lead to them from earlier versions ------------------------
 BigId = Annotated[int, mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"))]
 Number = Annotated[int, mapped_column(sa.BigInteger)]
-UserId = Annotated[int, mapped_column(sa.ForeignKey("users.id", ondelete="CASCADE"))]
-NO_ID_TWICE = {"sqlite_autoincrement": True}  # or a deleted account's token would open the next one
+UserId = Annotated[int, mapped_column(sa.BigInteger, sa.ForeignKey("users.id", ondelete="CASCADE"))]
+NO_ID_TWICE = {"sqlite_autoincrement": True}  # or the token of a deleted user opens the next one
 
 
 def fold(text: str) -> str:
-    """Return a text as searches compare it: Unicode's case folding, composed (NFC)."""
+    """Return a text as searches compare it: by Unicode's case folding, composed (NFC)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def fold_title(context: Any) -> str:
-    """Fold the title of a new row."""
-    return fold(context.get_current_parameters()["title"])
-
-
 class User(db.Model):
-    """An account; its email is kept in lower case.
+    """An account; its email is in lower case.
 
     `change_number` counts the requests that changed its tasks, `password_number` its passwords.
     """
@@ -293,7 +281,7 @@ class User(db.Model):
 
 
 class Session(db.Model):
-    """A login, or with a name a key; times are in Unix seconds.
+    """A login or, with a name, a key; times are in Unix seconds.
 
     `generation` counts how often a login was refreshed, the last time at `refreshed_at`.
     """
@@ -308,6 +296,9 @@ class Session(db.Model):
     refreshed_at: Mapped[Number] = mapped_column(index=True)
 
 
+DUE_LAST = sa.literal_column("coalesce(due, '9999-12-31')", sa.Date)  # sorts the undated last
+
+
 class Task(db.Model):
     """A task of one user; `change_number` is that of the request that changed it last."""
 
@@ -315,21 +306,23 @@ class Task(db.Model):
     id: Mapped[BigId] = mapped_column(primary_key=True)
     user_id: Mapped[UserId]
     title: Mapped[str]
-    title_folded: Mapped[str] = mapped_column(default=fold_title)
+    title_folded: Mapped[str] = mapped_column(
+        default=lambda context: fold(context.get_current_parameters()["title"])
+    )
     done: Mapped[bool] = mapped_column(default=False)
     due: Mapped[date | None]
     change_number: Mapped[Number]
     idempotency_key: Mapped[str | None]
     idempotency_digest: Mapped[str | None]
-
-
-DUE_LAST = sa.literal_column("coalesce(due, '9999-12-31')", sa.Date)  # sorts the undated last
-sa.Index("ix_tasks_id", Task.user_id, Task.id)
-sa.Index("ix_tasks_due", Task.user_id, DUE_LAST, Task.id)
-sa.Index("ix_tasks_done_id", Task.user_id, Task.done, Task.id)
-sa.Index("ix_tasks_done_due", Task.user_id, Task.done, DUE_LAST, Task.id)
-sa.Index("ix_tasks_change_number", Task.user_id, Task.change_number, Task.id)
-sa.Index("ix_tasks_idempotency_key", Task.user_id, Task.idempotency_key, unique=True)
+    __table_args__ = (
+        sa.Index("ix_tasks_id", "user_id", "id"),
+        sa.Index("ix_tasks_due", "user_id", DUE_LAST, "id"),
+        sa.Index("ix_tasks_done_id", "user_id", "done", "id"),
+        sa.Index("ix_tasks_done_due", "user_id", "done", DUE_LAST, "id"),
+        sa.Index("ix_tasks_change_number", "user_id", "change_number", "id"),
+        sa.Index("ix_tasks_idempotency_key", "user_id", "idempotency_key", unique=True),
+        NO_ID_TWICE,
+    )
 
 
 class Deletion(db.Model):
@@ -346,72 +339,70 @@ schema_version = sa.Table("schema_version", db.metadata, sa.Column("version", sa
 
 def fold_titles(connection: sa.Connection) -> None:
     """Fill the column of folded titles."""
-    titles = connection.execute(sa.text("SELECT id, title FROM tasks")).all()
-    if titles:
-        change = sa.text("UPDATE tasks SET title_folded = :folded WHERE id = :id")
-        connection.execute(change, [{"id": id_, "folded": fold(title)} for id_, title in titles])
+    tasks = connection.execute(sa.text("SELECT id, title FROM tasks")).all()
+    folded = [{"id": task_id, "folded": fold(title)} for task_id, title in tasks]
+    if folded:
+        connection.execute(
+            sa.text("UPDATE tasks SET title_folded = :folded WHERE id = :id"), folded
+        )
 
 
-# What leads from each version to the next, as SQL of both databases or as functions. A step is
-# never changed after its release. Version 1 had no table of its version.
+# What leads from a version to the next: SQL of both databases, or functions. A step stays as it was
+# released. Version 1 has no table of its version.
 STEPS = {
     1: [
-        # Sessions end with their row, no longer by a copy of the password hash.
-        "DELETE FROM sessions WHERE password_hash <>"
-        " (SELECT password_hash FROM users WHERE users.id = sessions.user_id)",
+        # A session ends with its row, no longer by its copy of the password's hash.
+        """DELETE FROM sessions WHERE password_hash <>
+             (SELECT password_hash FROM users WHERE users.id = sessions.user_id)""",
         "ALTER TABLE sessions DROP COLUMN password_hash",
         "ALTER TABLE sessions ADD COLUMN name VARCHAR",
         "ALTER TABLE sessions ADD COLUMN created_at BIGINT DEFAULT 0 NOT NULL",
         "UPDATE sessions SET created_at = refreshed_at",
         "ALTER TABLE users ADD COLUMN password_number BIGINT DEFAULT 0 NOT NULL",
         "ALTER TABLE users ADD COLUMN change_number BIGINT DEFAULT 0 NOT NULL",
-        # Change numbers begin after all versions of tasks, which clients may hold as ETags.
+        # Change numbers begin above the versions of tasks, which clients may hold as ETags.
         "ALTER TABLE tasks ADD COLUMN change_number BIGINT DEFAULT 0 NOT NULL",
-        "UPDATE tasks SET change_number = numbered.number FROM (SELECT id,"
-        " max(version) OVER (PARTITION BY user_id)"
-        " + row_number() OVER (PARTITION BY user_id ORDER BY id) AS number FROM tasks) AS numbered"
-        " WHERE tasks.id = numbered.id",
+        """UPDATE tasks SET change_number = numbered.number FROM
+             (SELECT id, max(version) OVER (PARTITION BY user_id)
+                         + row_number() OVER (PARTITION BY user_id ORDER BY id) AS number
+              FROM tasks) AS numbered
+           WHERE tasks.id = numbered.id""",
         "ALTER TABLE tasks DROP COLUMN version",
-        "UPDATE users SET change_number = coalesce("
-        "(SELECT max(change_number) FROM tasks WHERE tasks.user_id = users.id), 0)",
+        """UPDATE users SET change_number = coalesce(
+             (SELECT max(change_number) FROM tasks WHERE tasks.user_id = users.id), 0)""",
         "CREATE INDEX ix_tasks_change_number ON tasks (user_id, change_number, id)",
         "ALTER TABLE tasks ADD COLUMN title_folded VARCHAR DEFAULT '' NOT NULL",
         fold_titles,
     ],
 }
 NEWEST = max(STEPS) + 1
-ALONE = {  # whoever starts at the same time waits
-    "sqlite": "BEGIN IMMEDIATE",
-    "postgresql": "BEGIN; SELECT pg_advisory_xact_lock(7368)",
-}
 
 
 def check_server(connection: sa.Connection) -> None:
-    """Stop where the database's server lacks what the service needs."""
+    """Stop where the server lacks what the service needs."""
     if connection.dialect.name == "sqlite":
         if sqlite3.sqlite_version_info < (3, 35):
-            stop(f"APP_DATABASE_URL: SQLite is {sqlite3.sqlite_version}, and 3.35 is needed")
+            stop(f"APP_DATABASE_URL: SQLite is {sqlite3.sqlite_version}, but 3.35 is needed")
         return
     encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
     if encoding != "UTF8":
-        stop(f"APP_DATABASE_URL: the encoding of the database is {encoding}, and UTF8 is needed")
+        stop(f"APP_DATABASE_URL: the database is encoded in {encoding}, but UTF8 is needed")
 
 
 def bring_up_to_date(connection: sa.Connection) -> None:
     """Create the tables, or take those of an earlier version step by step to the newest."""
-    tables = set(sa.inspect(connection).get_table_names())
-    found = NEWEST if "users" not in tables else 1
+    tables = sa.inspect(connection).get_table_names()
+    version = NEWEST if "users" not in tables else 1
     if "schema_version" in tables:
-        found = connection.scalar(sa.select(schema_version.c.version)) or found
-    if found > NEWEST:
-        stop(f"APP_DATABASE_URL: the database is of version {found}, and this is version {NEWEST}")
-    for version in range(found, NEWEST):
-        for step in STEPS[version]:
-            step(connection) if callable(step) else connection.execute(sa.text(step))
+        version = connection.scalar(sa.select(schema_version.c.version))
+    if version > NEWEST:
+        stop(f"APP_DATABASE_URL: its version is {version}, but this program knows up to {NEWEST}")
+    for step in [step for earlier in range(version, NEWEST) for step in STEPS[earlier]]:
+        step(connection) if callable(step) else connection.execute(sa.text(step))
     db.metadata.create_all(connection)
-    if found < NEWEST or "schema_version" not in tables:
+    if version < NEWEST or "schema_version" not in tables:
         connection.execute(sa.delete(schema_version))
-        connection.execute(sa.insert(schema_version).values(version=NEWEST))
+        connection.execute(sa.insert(schema_version), {"version": NEWEST})
     for table in db.metadata.sorted_tables:
         live = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
         for name in set(table.columns.keys()) - live:
@@ -419,65 +410,34 @@ def bring_up_to_date(connection: sa.Connection) -> None:
 
 
 def open_database() -> None:
-    """Make the app's database ready, alone and whole or not at all; stop with a line if it fails."""
-    engines = {engine: key != "reader" for key, engine in db.engines.items()}
-    for engine, may_write in engines.items():
-        prepare_connections(engine, may_write)
+    """Make the database of the app ready: alone, whole or not at all; or stop with one line."""
+    for name, engine in db.engines.items():
+        prepare_connections(engine, reads_only=name == "reader")
+    if db.engine.name == "sqlite":
+        with suppress(OSError):  # whose message would be worse than SQLite's
+            Path(db.engine.url.database).touch(0o600)
     try:
-        if db.engine.name == "sqlite":
-            with suppress(OSError):  # whose message would be worse than SQLite's
-                Path(db.engine.url.database).touch(0o600)
         with db.engine.connect() as connection:
             check_server(connection)
-            if db.engine.name == "sqlite":
+            if db.engine.name == "sqlite":  # another start may need longer than a request may wait
                 connection.exec_driver_sql("PRAGMA busy_timeout = 60000")
-            connection.exec_driver_sql(ALONE[db.engine.name])
+            connection.exec_driver_sql(BEGIN_ALONE[db.engine.name])
             bring_up_to_date(connection)
             connection.commit()
     except sa.exc.DBAPIError as error:
         stop(f"APP_DATABASE_URL cannot be used: {explain(error)}")
-    for engine, may_write in engines.items():
-        if engine.name == "sqlite":
-            guard_file(engine)
-        if may_write:
-            begin_transactions(engine)
+    db.engine.dispose()
+    begin = BEGIN[db.engine.name]
+    sa.event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    for engine in db.engines.values() if db.engine.name == "sqlite" else ():
+        guard_file(engine)
 
 
-# --- Schemas: what comes in, validated, and what goes out -----------------------------------------
-INVISIBLE = r"\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+# --- Schemas: what comes in, checked, and what goes out -------------------------------------------
 SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
-TAG = re.compile(r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"')  # what a proxy appends, or W/, aside
-
-
-def read_date(value: Any) -> date:
-    """Read a date as YYYY-MM-DD, in no other form that Python or pydantic knows."""
-    if isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
-        with suppress(ValueError):
-            return date.fromisoformat(value)
-    raise PydanticCustomError("date_parsing", "Input should be a date as YYYY-MM-DD")
-
-
-def read_cursor(text: str) -> tuple[date, int]:
-    """Read where a page ended, as `write_cursor` wrote it."""
-    try:
-        due, task_id = json.loads(urlsafe_b64decode(text))
-        if 0 < int(task_id) < 2**63:
-            return read_date(due), int(task_id)
-    except (ValueError, TypeError, RecursionError):
-        pass
-    raise PydanticCustomError("cursor", "Input should be a cursor of this list")
-
-
-def write_cursor(due: date, task_id: int) -> str:
-    """Return an opaque name of a place in a list, whatever its order."""
-    return urlsafe_b64encode(json.dumps([str(due), task_id]).encode()).decode()
-
-
-def read_tags(header: str) -> list[int] | None:
-    """Return the change numbers that If-Match names (RFC 9110 §13.1.1); None is any, as `*` is."""
-    numbers = [int(tag) for tag in TAG.findall(header) if re.fullmatch("[0-9]{1,18}", tag)]
-    return None if header.strip() == "*" else numbers
+INVISIBLE = r"\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+TAG = re.compile(r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"')  # without what a proxy made of it
 
 
 def digest(content: bytes) -> str:
@@ -485,11 +445,40 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
+def read_date(value: Any) -> date:
+    """Read a date as YYYY-MM-DD, and in no other form that Python or pydantic knows."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        with suppress(ValueError):
+            return date.fromisoformat(value)
+    raise PydanticCustomError("date_parsing", "Input should be a date as YYYY-MM-DD")
+
+
+def read_cursor(text: str) -> tuple[date, int]:
+    """Read what `write_cursor` wrote."""
+    with suppress(ValueError, TypeError, RecursionError):
+        due, task_id = json.loads(urlsafe_b64decode(text))
+        if type(task_id) is int and 0 < task_id < 2**63:
+            return read_date(due), task_id
+    raise PydanticCustomError("cursor", "Input should be a cursor that a Link gave")
+
+
+def write_cursor(due: date, task_id: int) -> str:
+    """Return an opaque name of the place after a task, in any order of a list."""
+    return urlsafe_b64encode(json.dumps([str(due), task_id]).encode()).decode()
+
+
+def read_tags(header: str) -> list[int] | None:
+    """Return the change numbers that If-Match names (RFC 9110 §13.1.1); None is any, as is `*`."""
+    numbers = [int(tag) for tag in TAG.findall(header) if re.fullmatch("[0-9]{1,18}", tag)]
+    return None if header.strip() == "*" else numbers
+
+
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Visible = Field(pattern=rf"^[^\x00]*[^{INVISIBLE}][^\x00]*$", max_length=255)
-Trimmed = pydantic.StringConstraints(strip_whitespace=True, min_length=1)
-Title = Annotated[str, Trimmed, Visible, Field(examples=["API review"])]
-KeyName = Annotated[str, Trimmed, Visible, Field(examples=["backup script"])]
+Line = Annotated[
+    str,
+    pydantic.StringConstraints(strip_whitespace=True, min_length=1),
+    Field(pattern=rf"^[^\x00]*[^{INVISIBLE}][^\x00]*$", max_length=255, examples=["API review"]),
+]
 Username = Annotated[
     Text, pydantic.StringConstraints(to_lower=True), Field(examples=["me@example.com"])
 ]
@@ -501,11 +490,10 @@ Date = Annotated[date, BeforeValidator(read_date), Field(examples=["2026-11-30"]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 Since = Annotated[int, Field(ge=0, lt=2**63)]
+Cursor = Annotated[Any, BeforeValidator(read_cursor), pydantic.WithJsonSchema({"type": "string"})]
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
 IfMatch = Annotated[str, AfterValidator(read_tags)]
-LastEventId = Annotated[int, Field(ge=0, lt=2**63)]
 IdempotencyKey = Annotated[str, Field(min_length=1, max_length=255)]
-Cursor = Annotated[Any, BeforeValidator(read_cursor), pydantic.WithJsonSchema({"type": "string"})]
 
 
 class Schema(BaseModel):
@@ -523,7 +511,7 @@ class Form(Schema):
 
 
 class AnyQuery(Schema):
-    """Parameters that nobody reads, such as those of a monitor."""
+    """Parameters that nobody reads, such as a monitor's."""
 
     model_config = {"extra": "ignore"}
 
@@ -536,13 +524,13 @@ class Account(Schema):
 
 
 class PasswordProof(Schema):
-    """The password of the caller, for what a token alone may not do."""
+    """The caller's password, for what a token alone may not do."""
 
     password: Secret
 
 
 class PasswordChange(PasswordProof):
-    """The password of the caller, and the next one."""
+    """The caller's password and the next one."""
 
     new_password: Password
 
@@ -562,7 +550,7 @@ class TokenRequest(Form):
     }
     grant_type: str = Field("password", json_schema_extra={"enum": list(GRANTS)})
     username: Username | MISSING = Field(
-        MISSING, validation_alias=AliasChoices("username", "email")
+        MISSING, validation_alias=pydantic.AliasChoices("username", "email")
     )
     password: Secret | MISSING = MISSING
     refresh_token: str | MISSING = MISSING
@@ -571,7 +559,7 @@ class TokenRequest(Form):
     @pydantic.model_validator(mode="before")
     @classmethod
     def leave_out_empty(cls, sent: Any) -> Any:
-        """Leave out parameters without a value, which count as not sent (RFC 6749 §3.2)."""
+        """Take a parameter without a value as not sent (RFC 6749 §3.2)."""
         return {k: v for k, v in sent.items() if v != ""} if isinstance(sent, dict) else sent
 
 
@@ -582,7 +570,7 @@ class Revocation(Form):
 
 
 class Claims(Form):
-    """What a token says of its session; `exp` is missing from a key's."""
+    """What a token says of its user (`sub`) and session; a key has no `exp`."""
 
     type: str
     sub: Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$")]
@@ -594,29 +582,26 @@ class Claims(Form):
 
 
 class KeyCreate(Schema):
-    """A key for a script; its scope is by default the token's own, but for the account."""
+    """A key for a script, by default for all that the token may do but the account."""
 
-    name: KeyName
+    name: Line
     scope: Scope = ""
 
 
 class TaskCreate(Schema):
     """A new task."""
 
-    title: Title
+    title: Line
     done: bool = False
     due: Date | None = None
 
 
+HINTS = get_type_hints(TaskCreate, include_extras=True)
 TaskChange = pydantic.create_model(
     "TaskChange",
     __base__=Schema,
     __doc__="What to change of a task; a field that is missing stays as it is (RFC 7396).",
-    **{
-        name: (hint | MISSING, MISSING)
-        for name, hint in get_type_hints(TaskCreate, include_extras=True).items()
-        if name in TaskCreate.model_fields
-    },
+    **{name: (HINTS[name] | MISSING, MISSING) for name in TaskCreate.model_fields},
 )
 TaskChange.content_types = ("application/json", "application/merge-patch+json")
 
@@ -640,7 +625,7 @@ class ClearQuery(Schema):
 
 
 class ChangesQuery(Schema):
-    """The number of the last change that the caller knows, and how many tasks to answer with."""
+    """The number of the last change that the caller knows, and how many tasks to tell at most."""
 
     since: Since = 0
     limit: Limit = 1000
@@ -648,7 +633,7 @@ class ChangesQuery(Schema):
 
 @dataclass
 class AccountRead:
-    """An account, as its owner sees it."""
+    """An account."""
 
     id: int
     email: str
@@ -712,37 +697,40 @@ class Problem:
 
 
 @dataclass
-class Invalid:
-    """A 422."""
-
-    detail: list[Problem]
-    error: str | SkipJsonSchema[None] = None
-
-
-@dataclass
 class Error:
-    """Any other refusal; `error` is OAuth 2's word for it."""
+    """A refusal; `error` is OAuth 2's code for it."""
 
     detail: str
     error: str | SkipJsonSchema[None] = None
 
 
+@dataclass
+class Invalid:
+    """A refusal of what was sent (422)."""
+
+    detail: list[Problem]
+    error: str | SkipJsonSchema[None] = None
+
+
 # --- Errors: one envelope for every failure -------------------------------------------------------
-BUGS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # ours, not the database's
-PROBLEMS = 10  # that a 422 names one by one
+PROBLEMS = 10  # that a 422 tells one by one
+TROUBLE = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)  # of the database
+BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
 
 
 class Refusal(HTTPException):
-    """A refusal in our words: `detail` is a sentence or a list, `error` a code of OAuth 2."""
+    """A refusal: what it says, OAuth 2's code for it, and in how many seconds to come again."""
 
-    def __init__(self, code: int, detail: Any, error: str = "invalid_request", later: int = 0):
+    def __init__(self, code: int, detail: Any, error: str, retry_after: int):
         super().__init__()
-        self.code, self.detail, self.error, self.later = code, detail, error, later
+        self.code, self.detail, self.error, self.retry_after = code, detail, error, retry_after
 
 
-def refuse(code: int, detail: Any, error: str = "invalid_request", later: int = 0) -> NoReturn:
-    """End the request with a refusal; `later` is in how many seconds to come again."""
-    raise Refusal(code, detail, error, later)
+def refuse(
+    code: int, detail: str | list[Problem], error: str = "invalid_request", retry_after: int = 0
+) -> NoReturn:
+    """End the request with a refusal, which undoes what its transaction did."""
+    raise Refusal(code, detail, error, retry_after)
 
 
 def refuse_token() -> NoReturn:
@@ -751,51 +739,44 @@ def refuse_token() -> NoReturn:
 
 
 def refuse_input(error: pydantic.ValidationError, *place: str) -> NoReturn:
-    """Tell what is wrong in which place, never what was sent; of many problems only the first."""
+    """Tell what is wrong in a place, but never what was sent; of many problems, the first."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    detail = [
-        {"type": one["type"], "loc": (*place, *map(shorten, one["loc"])), "msg": one["msg"]}
-        for one in found[:PROBLEMS]
-    ]
-    if more := len(found) - PROBLEMS:
-        if more > 0:
-            detail.append({"type": "more", "loc": place, "msg": f"And {more} more problems"})
-    refuse(422, detail)
+    problems = []
+    for problem in found[:PROBLEMS]:
+        names = [name[:64] if isinstance(name, str) else name for name in problem["loc"]]
+        problems.append(Problem(problem["type"], [*place, *names], problem["msg"]))
+    if len(found) > PROBLEMS:
+        more = f"And {len(found) - PROBLEMS} more problems"
+        problems.append(Problem("too_many_problems", [*place], more))
+    refuse(422, problems)
 
 
-def shorten(part: str | int) -> str | int:
-    """Cut the name of a field, which is the client's own, to a length that can be read."""
-    return part[:64] if isinstance(part, str) else part
-
-
-def answer_error(error: Exception) -> Response:
-    """Answer a refusal, a database in trouble (503) or a bug (500) in the one shape they have."""
-    if not isinstance(error, HTTPException):
-        error = explain_failure(error)
-    if error.response:
-        return error.response
-    detail, code = getattr(error, "detail", error.name), getattr(error, "error", "invalid_request")
-    body = {"detail": detail}
-    if request.path in ("/auth/token", "/auth/revoke"):  # as clients expect (RFC 6749 §5.2)
-        body["error"] = "invalid_grant" if code == "invalid_token" else code
-    response = error.get_response()
-    response.data, response.mimetype = to_json(body) + b"\n", "application/json"
-    if error.code == 401 or code == "insufficient_scope":  # how to authenticate (RFC 6750 §3)
-        known = code in ("invalid_token", "insufficient_scope")
-        response.headers["WWW-Authenticate"] = f'Bearer error="{code}"' if known else "Bearer"
-    if later := getattr(error, "later", 0):
-        response.headers["Retry-After"] = later
-    return response
-
-
-def explain_failure(error: Exception) -> HTTPException:
-    """Log what is no refusal, with the request's id; return what the client may know of it."""
-    trouble = isinstance(error, (DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError))
-    if trouble and not isinstance(error, BUGS):
+def explain_failure(error: Exception) -> Refusal:
+    """Log what is no refusal, with the id of its request; return what the client may know of it."""
+    if isinstance(error, TROUBLE) and not isinstance(error, BUGS):
         current_app.logger.error("Request %s: %s", g.request_id, explain(error))
         return Refusal(503, "The database does not answer", "temporarily_unavailable", 5)
     current_app.logger.error("Request %s", g.request_id, exc_info=error)
-    return Refusal(500, "Internal Server Error")
+    return Refusal(500, "Internal Server Error", "server_error", 0)
+
+
+def answer_error(error: Exception) -> Response:
+    """Answer a refusal of ours or Flask's, a database in trouble, or a bug: all in one shape."""
+    if not isinstance(error, HTTPException):
+        error = explain_failure(error)
+    code = getattr(error, "error", "invalid_request")
+    body = {"detail": getattr(error, "detail", error.name)}
+    if request.path in ("/auth/token", "/auth/revoke"):  # as OAuth 2 has it (RFC 6749 §5.2)
+        body["error"] = "invalid_grant" if code == "invalid_token" else code
+    response = error.get_response()  # with the headers of its own, such as Allow
+    response.data, response.mimetype = to_json(body) + b"\n", "application/json"
+    if code in ("invalid_token", "insufficient_scope"):  # RFC 6750 §3
+        response.headers["WWW-Authenticate"] = f'Bearer error="{code}"'
+    elif error.code == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if seconds := getattr(error, "retry_after", 0):
+        response.headers["Retry-After"] = seconds
+    return response
 
 
 # --- Who is calling: tokens, sessions, scopes -----------------------------------------------------
@@ -807,18 +788,13 @@ CALLER = (
 )
 
 
-def measure_claims(claims: Claims) -> int:
-    """Return about how many bytes a token and its claims take."""
-    return 1500 + 4 * len(claims.scope)
-
-
 @cached(
-    LRUCache(4 * 2**20, getsizeof=measure_claims),
+    LRUCache(4 * 2**20, getsizeof=lambda claims: 1500 + 4 * len(claims.scope)),  # bytes, about
     key=lambda token: (current_app.config["JWT_SECRET_KEY"], token),
     lock=Lock(),
 )
 def verify_token(token: str) -> Claims:
-    """Return the claims of a token that we signed, expired or not; raise whatever is wrong."""
+    """Return the claims of a token that we signed, expired or not; raises whatever is wrong."""
     return Claims.model_validate(decode_token(token, allow_expired=True))
 
 
@@ -829,7 +805,7 @@ def has_expired(claims: Claims) -> bool:
 
 
 def read_token(token: str, kind: str) -> Claims:
-    """Return the claims of a token of a kind, "access" or "refresh", that has not expired; or 401."""
+    """Return the claims of a good token of a kind, "access" or "refresh"; else 401."""
     try:
         claims = verify_token(token)
     except Exception:  # noqa: BLE001 - however it is malformed
@@ -840,7 +816,7 @@ def read_token(token: str, kind: str) -> Claims:
 
 
 def find_caller(claims: Claims) -> sa.Row:
-    """Return the user whose session a token is of: 404 if the user is gone, 401 if the session is."""
+    """Return the user of a token; 404 if the user is gone, 401 if only the session is."""
     with reading() as connection:
         keys = {"user": int(claims.sub), "session": claims.id}
         caller = connection.execute(CALLER, keys).one_or_none()
@@ -852,11 +828,10 @@ def find_caller(claims: Claims) -> sa.Row:
 
 
 def authenticate(scope: str) -> None:
-    """Find out who calls by a bearer token (RFC 6750 §2.1), and whether it may do what it asks.
+    """Set `g.user_id`, `g.email`, `g.change_number` and `g.claims` by a bearer token.
 
-    Sets `g.user_id`, `g.email`, `g.change_number` and `g.claims`. It alone answers 401 to a token
-    that is missing, forged, expired or revoked, 403 to one without the scope, and 404 `User not
-    found`.
+    401 without a good token of a living session (RFC 6750 §3), 404 if its user is gone, 403 if it
+    lacks the scope.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -873,12 +848,12 @@ api = Blueprint("api", __name__, cli_group=None)
 
 
 def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callable:
-    """Serve a view at a route: validate what its annotations ask for, send what it returns.
+    """Serve a view at a route: check what its annotations ask for, send what it returns.
 
-    `body` and `query` are schemas; other arguments are of the URL rule, or request headers
-    (`if_match`), None where they are missing. A view returns its value, its value and headers, or
-    a response; None is 204. A token of the scope is asked for before anything else is read,
-    except where the scope is None.
+    `body` and `query` are schemas; other arguments come from the URL, or from the header of their
+    name (`if_match`) and are None without it. Before anything is read, the caller has to have the
+    scope, unless that is None. A view returns a value, a value and headers, None (204) or a
+    response.
     """
 
     def decorate(view: Callable) -> Callable:
@@ -894,14 +869,15 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
             if "query" not in view.__annotations__:
                 del given["query"]
             result = view(**given)
+            if result is None:
+                return answer_nothing()
             if isinstance(result, Response):
                 return result
             value, headers = result if isinstance(result, tuple) else (result, {})
-            if value is None:
-                return answer_nothing()
-            return answer_json(gives.dump_json(value, exclude_none=True), headers, status)
+            body = gives.dump_json(value, exclude_none=True, warnings="error")
+            return answer_json(body, headers, status)
 
-        answer.scope, answer.status = scope, status  # for the OpenAPI document, as the annotations
+        answer.scope, answer.status = scope, status  # for `describe_view`, as the annotations are
         route(answer)
         return view
 
@@ -909,15 +885,15 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
 
 
 def read_argument(name: str, kind: Any, path: dict[str, str]) -> Any:
-    """Read one argument of a view, or refuse the request with what is wrong with it."""
+    """Read one argument of a view; 422 says what is wrong with it."""
     header = name.replace("_", "-").title()
     try:
         if name == "query":
             return read_fields(kind, request.args) if request.query_string else kind()
         if name == "body":
             return read_body(kind)
-        value = path.get(name, request.headers.get(header))
-        return None if value is None else kind.validate_python(value)
+        sent = path.get(name, request.headers.get(header))
+        return None if sent is None else kind.validate_python(sent)
     except pydantic.ValidationError as error:
         if name in path:  # an id that cannot exist is not found, like one that does not
             refuse(404, f"{name.removesuffix('_id').title()} not found")
@@ -925,16 +901,16 @@ def read_argument(name: str, kind: Any, path: dict[str, str]) -> Any:
 
 
 def read_fields(kind: type[Schema], fields: Any) -> Schema:
-    """Validate the fields of a query or form; one that is sent twice becomes {}, which none may be."""
-    found = {name: sent[0] if len(sent) == 1 else {} for name, sent in fields.lists()}
-    return kind.model_validate_strings(found)
+    """Check the fields of a query or form; one that is sent twice becomes {}, which none may be."""
+    sent = {name: values[0] if len(values) == 1 else {} for name, values in fields.lists()}
+    return kind.model_validate_strings(sent)
 
 
 def read_body(kind: type[Schema]) -> Schema:
-    """Read and validate the whole of a body; 413, 415, or 400 if it is cut or broken."""
+    """Read and check the whole of a body; 415, 413, or 400 if it ends early or is broken."""
     if request.mimetype not in kind.content_types:
         refuse(415, f"Content-Type must be {' or '.join(kind.content_types)}")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         refuse(415, "Content-Encoding must be identity")
     try:
         data = request.get_data()
@@ -942,7 +918,7 @@ def read_body(kind: type[Schema]) -> Schema:
         raise
     except Exception:  # noqa: BLE001 - what servers raise here has no class in common
         refuse(400, "Bad Request")
-    if len(data) > current_app.config["MAX_CONTENT_LENGTH"] - 1:  # where one in chunks was cut
+    if len(data) == current_app.config["MAX_CONTENT_LENGTH"]:  # where one in chunks was cut
         refuse(413, "Request Entity Too Large")
     if len(data) < (request.content_length or 0):
         refuse(400, "Incomplete body")
@@ -952,49 +928,54 @@ def read_body(kind: type[Schema]) -> Schema:
 
 
 def is_known(tag: str) -> bool:
-    """Tell whether the client has this version already (RFC 9110 §13.1.2)."""
+    """Tell whether the client has the version of a tag already (RFC 9110 §13.1.2)."""
     sent = request.headers.get("If-None-Match", "")
-    return bool(sent) and (sent.strip() == "*" or tag in TAG.findall(sent))
+    return tag in TAG.findall(sent) or sent.strip() == "*"
 
 
 def answer_nothing() -> Response:
     """Answer 204."""
-    nothing = Response(status=204)
-    del nothing.headers["Content-Type"]
-    return nothing
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response
+
+
+def answer_unchanged(tag: str) -> Response:
+    """Answer 304."""
+    return Response(status=304, headers={"ETag": f'"{tag}"'})
 
 
 def answer_json(body: bytes, headers: dict[str, Any], status: int = 200) -> Response:
-    """Answer with JSON; with 304 to a GET for what the client has already."""
+    """Answer with JSON; 304 to a GET for what the client has already."""
     if request.method in ("GET", "HEAD"):
-        headers = {"ETag": f'"{digest(body)}"'} | headers
-        if is_known(headers["ETag"].strip('"')):
-            return Response(status=304, headers=headers)
+        tag = headers["ETag"].strip('"') if "ETag" in headers else digest(body)
+        if is_known(tag):
+            return answer_unchanged(tag)
+        headers = headers | {"ETag": f'"{tag}"'}
     return Response(body + b"\n", status, headers, content_type="application/json")
 
 
-# --- Passwords: hashed a few at a time, tried ten times a minute ----------------------------------
+# --- Passwords: a few hashed at a time, ten tried a minute ----------------------------------------
 bcrypt = Bcrypt()
-MINUTE = 60
-REDIS_TIMEOUTS = {"socket_timeout": 1, "socket_connect_timeout": 1}
+MINUTE = 60  # seconds
 
 
 class HashingQueue:
-    """Lets as many passwords be hashed at a time as there are processors, and a few wait.
+    """Lets as many passwords be hashed at once as there are processors, and a few wait.
 
-    What has to wait for more than a few seconds is refused at once, as it would hold a thread that
-    serves others. A hash of 12 rounds takes about a quarter of a second, one of 13 twice as long.
+    As many as can be served in a few seconds: a hash of 12 rounds takes a quarter of a second, one
+    of 13 twice as long. The next is refused at once, as it would keep a thread from others.
     """
 
     def __init__(self, rounds: int):
         self.turns = BoundedSemaphore(os.cpu_count() or 1)
-        self.places = BoundedSemaphore(max(2, 2 ** (17 - rounds)))
+        self.places = BoundedSemaphore(max(2, int(2 ** (17 - rounds))))
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for a turn to hash, and have it for the length of a block; 503 where too many wait."""
+        """Wait for a turn, and have it for a block; 503 where too many wait."""
         if not self.places.acquire(blocking=False):
-            refuse(503, "Too many logins at once", "temporarily_unavailable", 5)
+            refuse(503, "Too many passwords wait to be checked", "temporarily_unavailable", 5)
         try:
             with self.turns:
                 yield
@@ -1002,266 +983,251 @@ class HashingQueue:
             self.places.release()
 
 
-class Throttle:
-    """Counts attempts of the last minute, by key: in this process and, if there is one, in Redis.
+class MemoryAttempts:
+    """Attempts of the last minute in this process."""
 
-    Redis counts for all workers and hosts. While it is in any trouble, the process's own count,
-    which goes on all the time, is what holds. Both forget what is older than a minute.
+    def __init__(self):
+        self.times = TTLCache(50_000, MINUTE, timer=time.time)  # by key, then by attempt
+        self.lock = Lock()
+
+    def take(self, key: str, limit: int, attempt: str) -> bool:
+        """Count an attempt unless the last minute has as many as the limit; tell whether it was."""
+        now = time.time()
+        with self.lock:
+            times = {name: at for name, at in self.times.get(key, {}).items() if at > now - MINUTE}
+            if len(times) >= limit:
+                return False
+            self.times[key] = times | {attempt: now}
+        return True
+
+    def give_back(self, key: str, attempt: str) -> None:
+        """Forget an attempt."""
+        with self.lock:
+            self.times.get(key, {}).pop(attempt, None)
+
+
+class RedisAttempts:
+    """The same for all workers and hosts, in sorted sets of Redis.
+
+    While Redis is in any trouble, which is logged once, it lets all attempts pass: those of the
+    process are still counted in its memory.
     """
 
     def __init__(self, url: str):
-        self.attempts: TTLCache = TTLCache(50_000, MINUTE, timer=time.time)
-        self.lock = Lock()
-        self.redis = None if url == "memory://" else redis.Redis.from_url(url, **REDIS_TIMEOUTS)
-        self.redis_works = True
+        import redis
+
+        self.failure, self.works = redis.RedisError, True
+        self.redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
 
     def take(self, key: str, limit: int, attempt: str) -> bool:
-        """Count an attempt, unless the last minute had as many as the limit; tell which."""
-        return self.take_in_redis(key, limit, attempt) and self.take_here(key, limit, attempt)
+        """Count an attempt unless the last minute has as many as the limit; tell whether it was."""
+        now = time.time()
+        together = self.redis.pipeline(transaction=True)
+        together.zremrangebyscore(key, 0, now - MINUTE)
+        together.zadd(key, {attempt: now})
+        together.expire(key, MINUTE)
+        together.zcard(key)
+        counts = self.ask(together.execute)
+        if counts and counts[-1] > limit:
+            self.give_back(key, attempt)
+            return False
+        return True
 
     def give_back(self, key: str, attempt: str) -> None:
-        """Forget an attempt, as it was none."""
-        with self.lock:
-            kept = self.attempts.get(key, {})
-            self.attempts[key] = {name: at for name, at in kept.items() if name != attempt}
-        self.ask_redis(lambda redis: redis.zrem(key, attempt))
+        """Forget an attempt."""
+        self.ask(lambda: self.redis.zrem(key, attempt))
 
-    def take_here(self, key: str, limit: int, attempt: str) -> bool:
-        """Count an attempt in this process."""
-        now = time.time()
-        with self.lock:
-            kept = self.attempts.get(key, {})
-            recent = {name: at for name, at in kept.items() if at > now - MINUTE}
-            if len(recent) >= limit:
-                return False
-            self.attempts[key] = recent | {attempt: now}
-            return True
-
-    def take_in_redis(self, key: str, limit: int, attempt: str) -> bool:
-        """Count an attempt in a sorted set of Redis, if there is one and it works."""
-
-        def count(redis: Any) -> bool:
-            with redis.pipeline(transaction=True) as together:
-                now = time.time()
-                together.zremrangebyscore(key, 0, now - MINUTE)
-                together.zadd(key, {attempt: now})
-                together.zcard(key)
-                together.expire(key, MINUTE)
-                counted = together.execute()[2]
-            if counted > limit:
-                redis.zrem(key, attempt)
-            return counted <= limit
-
-        return self.ask_redis(count) is not False
-
-    def ask_redis(self, ask: Callable) -> Any:
-        """Return what Redis answers, None if there is none or in trouble, which is logged once."""
-        if self.redis is None:
-            return None
+    def ask(self, question: Callable) -> Any:
+        """Return an answer of Redis, or None."""
         try:
-            answer = ask(self.redis)
-        except redis.RedisError as error:
-            if self.redis_works:
+            answer, self.works = question(), True
+        except self.failure as error:
+            if self.works:
                 current_app.logger.error("APP_RATE_LIMIT_STORAGE does not work: %s", explain(error))
-            self.redis_works = False
-            return None
-        self.redis_works = True
+            answer, self.works = None, False
         return answer
+
+
+class Throttle:
+    """Lets only so many attempts of a kind pass in a minute."""
+
+    def __init__(self, storage: str):
+        shared = [] if storage == "memory://" else [RedisAttempts(storage)]
+        self.stores = [*shared, MemoryAttempts()]
+
+    def take(self, limits: dict[str, int]) -> str:
+        """Count an attempt against the limit of each key, and return its name; or 429."""
+        attempt = uuid4().hex
+        for key, limit in limits.items():
+            name = f"todo:{digest(key.encode())}"
+            if not all(store.take(name, limit, attempt) for store in self.stores):
+                self.give_back(limits, attempt)
+                refuse(429, f"Too many {key.partition(' ')[0]}", "temporarily_unavailable", MINUTE)
+        return attempt
+
+    def give_back(self, limits: dict[str, int], attempt: str) -> None:
+        """Forget an attempt, as it was none of those that are limited."""
+        for key in limits:
+            for store in self.stores:
+                store.give_back(f"todo:{digest(key.encode())}", attempt)
 
 
 def client_address() -> str:
     """Return what counts as one client: an IPv4 address or an IPv6 /64, without a port."""
-    found = re.fullmatch(r"\[(.*)\](:\d+)?|([^:]*):\d+", request.remote_addr or "")
-    text = (found[1] or found[3]) if found else request.remote_addr
+    sent = request.remote_addr or ""
+    with_port = re.fullmatch(r"\[(.+)\](?::\d+)?|([^:]+):\d+", sent)
     try:
-        address = ip_address(text)
+        address = ip_address(with_port[1] or with_port[2] if with_port else sent)
     except ValueError:
         return "unknown"
     address = getattr(address, "ipv4_mapped", None) or address
-    return str(
-        ip_network((int(address), 64), strict=False)
-        if isinstance(address, IPv6Address)
-        else address
-    )
-
-
-def count_attempt(name: str, limits: dict[str, int]) -> Callable[[], None]:
-    """Count an attempt against the limits of its keys; return what gives it back; or 429."""
-    throttle, attempt, taken = current_app.extensions["throttle"], uuid4().hex, []
-
-    def give_back() -> None:
-        for key in taken:
-            throttle.give_back(key, attempt)
-
-    for key, limit in limits.items():
-        key = f"todo:{name}:{digest(key.encode())}"
-        if not throttle.take(key, limit, attempt):
-            give_back()
-            refuse(429, f"Too many {name}", "temporarily_unavailable", MINUTE)
-        taken.append(key)
-    return give_back
+    return str(ip_network((int(address), 64), strict=False) if address.version == 6 else address)
 
 
 def hash_password(password: str) -> str:
-    """Hash a password at the cost of the settings."""
-    rounds = current_app.config["APP_BCRYPT_ROUNDS"]
+    """Hash a password at the cost that is set."""
     with current_app.extensions["hashing"].turn():
+        rounds = current_app.config["APP_BCRYPT_ROUNDS"]
         return bcrypt.generate_password_hash(password, rounds).decode()
 
 
-def read_cost(password_hash: str) -> int:
-    """Return the rounds of a hash, as in $2b$12$..."""
+def cost_of(password_hash: str) -> int:
+    """Return the rounds of a hash such as $2b$12$..."""
     return int(password_hash.split("$")[2])
 
 
 def find_highest_cost() -> int:
     """Return the rounds of the slowest hash that there is or will be."""
     with reading() as connection:
-        stored = connection.scalar(sa.select(sa.func.max(sa.func.substr(User.password_hash, 5, 2))))
-    return max(int(stored or 0), current_app.config["APP_BCRYPT_ROUNDS"])
+        found = connection.scalar(sa.select(sa.func.max(sa.func.substr(User.password_hash, 5, 2))))
+    return max(int(found or 0), current_app.config["APP_BCRYPT_ROUNDS"])
 
 
 def check_password(email: str, password: str) -> sa.Row:
-    """Return the user with this email and password; 401 otherwise, and 429 after ten a minute.
+    """Return the user of an email and its password; 401 for a wrong one, 429 after ten a minute.
 
-    A refusal takes the same time whether or not the email has an account, and whatever its hash
-    costs: the costs c, c+1, ... n-1 after one of c add up to one of n.
+    A refusal takes the same time without such a user, and whatever the cost of the hash is: one of
+    cost c, followed by those of c to n - 1, takes as long as one of n.
     """
     columns = (User.id, User.password_hash, User.password_number)
     with reading() as connection:
         user = connection.execute(sa.select(*columns).where(User.email == email)).one_or_none()
-    address, highest = client_address(), current_app.config["HIGHEST_COST"]
+    throttle, address = current_app.extensions["throttle"], client_address()
+    limits = {f"failed logins {address} {email}": 10, f"failed logins {address}": 100}
     with current_app.extensions["hashing"].turn():
-        give_back = count_attempt("failed logins", {f"{address} {email}": 10, address: 100})
+        attempt = throttle.take(limits)
+        highest = current_app.config["HIGHEST_COST"]
         if user and bcrypt.check_password_hash(user.password_hash, password):
-            give_back()
+            throttle.give_back(limits, attempt)
             return user
-        lowest = read_cost(user.password_hash) if user else highest
-        for rounds in range(lowest, highest) if user else [highest]:
+        for rounds in range(cost_of(user.password_hash), highest) if user else [highest]:
             bcrypt.generate_password_hash(password, rounds)
     refuse(401, "Invalid credentials", "invalid_grant")
 
 
 # --- Routes: /auth --------------------------------------------------------------------------------
-DAY = 86_400  # seconds
+SESSION_COLUMNS = tuple(Session.__table__.columns)
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def narrow(asked: str, allowed: str) -> str:
-    """Return the scope that is asked for (RFC 6749 §3.3), each once; by default all that is allowed."""
-    wanted = dict.fromkeys(asked.split()) or dict.fromkeys(allowed.split())
-    if not wanted or not wanted.keys() <= set(allowed.split()):
+    """Return the scope that is asked for (RFC 6749 §3.3), each once; by default all that may be."""
+    scope = dict.fromkeys(asked.split() or allowed.split())
+    if not scope or not scope.keys() <= set(allowed.split()):
         refuse(400, f"scope may name {allowed}", "invalid_scope")
-    return " ".join(wanted)
+    return " ".join(scope)
 
 
-def begin_session(connection: sa.Connection, user_id: int, scope: str, **values: Any) -> sa.Row:
-    """Add a session to a user and return it."""
+def begin_session(connection: sa.Connection, user_id: int, scope: str, name: str | None) -> sa.Row:
+    """Add a session to a user and return it; with a name, it is a key's."""
     now = int(time.time())
+    session = {"user_id": user_id, "scope": scope, "name": name}
     times = {"created_at": now, "refreshed_at": now}
-    new = sa.insert(Session).values(user_id=user_id, scope=scope, **times, **values)
-    return connection.execute(new.returning(*Session.__table__.columns)).one()
+    return connection.execute(sa.insert(Session).returning(*SESSION_COLUMNS), session | times).one()
 
 
-def claim(session: sa.Row, scope: str) -> dict[str, Any]:
-    """Return what a token says of its session."""
-    names = ("id", "generation", "refreshed_at")
-    return {name: getattr(session, name) for name in names} | {"scope": scope}
+def make_token(make: Callable, session: sa.Row, scope: str, **options: Any) -> str:
+    """Sign a token of a session; its scope may be narrower than the session's."""
+    claims = {name: getattr(session, name) for name in ("id", "generation", "refreshed_at")}
+    return make(str(session.user_id), additional_claims=claims | {"scope": scope}, **options)
 
 
-def make_tokens(session: sa.Row, scope: str) -> tuple[Token, dict[str, str]]:
-    """Return the pair of tokens of a session; the access token may be narrower than it."""
-    user = str(session.user_id)
-    lifetime = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    access = create_access_token(user, additional_claims=claim(session, scope))
-    again = create_refresh_token(user, additional_claims=claim(session, session.scope))
-    token = Token(access, "bearer", int(lifetime.total_seconds()), again, scope)
-    return token, {"Cache-Control": "no-store"}
+def answer_tokens(session: sa.Row, scope: str) -> tuple[Token, dict[str, str]]:
+    """Answer with a pair of tokens of a session."""
+    access = make_token(create_access_token, session, scope)
+    again = make_token(create_refresh_token, session, session.scope)
+    seconds = int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds())
+    return Token(access, "bearer", seconds, again, scope), NO_STORE
+
+
+def show_key(session: sa.Row) -> dict[str, Any]:
+    """Return what there is to show of a key."""
+    created = datetime.fromtimestamp(session.created_at, UTC)
+    return {"id": session.id, "name": session.name, "scope": session.scope, "created": created}
 
 
 def make_key(connection: sa.Connection, user_id: int, name: str, scope: str) -> KeyMade:
     """Begin a session that has a name and no end, and return its key."""
-    session = begin_session(connection, user_id, scope, name=name)
-    token = create_access_token(
-        str(user_id), expires_delta=False, additional_claims=claim(session, scope)
-    )
-    return KeyMade(session.id, name, scope, datetime.fromtimestamp(session.created_at, UTC), token)
+    session = begin_session(connection, user_id, scope, name)
+    key = make_token(create_access_token, session, scope, expires_delta=False)
+    return KeyMade(**show_key(session), key=key)
 
 
 def lock_user(connection: sa.Connection, user: sa.Row) -> None:
-    """Keep a user as it is until the transaction ends; 401 if the password was changed meanwhile."""
+    """Keep a user's row as it is for this transaction; 401 if the password was changed meanwhile."""
     same = (User.id == user.id, User.password_number == user.password_number)
-    if not connection.execute(sa.select(User.id).where(*same).with_for_update()).first():
+    if connection.scalar(sa.select(User.id).where(*same).with_for_update()) is None:
         refuse(401, "Invalid credentials", "invalid_grant")
 
 
 def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
-    """Begin a session for an email and its password.
-
-    On the way, a hash of another cost than the settings' is renewed, and sessions that have expired
-    are cleared away.
-    """
-    scope = narrow(sent.scope, " ".join(SCOPES))
-    user = check_password(sent.username, sent.password)
-    renewed = None
-    if read_cost(user.password_hash) != current_app.config["APP_BCRYPT_ROUNDS"]:
+    """Begin a session; renew a hash whose cost is not the one set, clear sessions that are over."""
+    scope, config = narrow(sent.scope, " ".join(SCOPES)), current_app.config
+    user, renewed = check_password(sent.username, sent.password), None
+    if cost_of(user.password_hash) != config["APP_BCRYPT_ROUNDS"]:
         renewed = hash_password(sent.password)
-    life = (
-        current_app.config["JWT_REFRESH_TOKEN_EXPIRES"]
-        + current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    )
-    over = int(time.time() - life.total_seconds())
+    life = config["JWT_REFRESH_TOKEN_EXPIRES"] + config["JWT_ACCESS_TOKEN_EXPIRES"]
+    over = Session.refreshed_at < time.time() - life.total_seconds()
     with writing() as connection:
         lock_user(connection, user)
         if renewed:
             this = sa.update(User).where(User.id == user.id)
             connection.execute(this.values(password_hash=renewed))
-        connection.execute(
-            sa.delete(Session).where(Session.name.is_(None), Session.refreshed_at < over)
-        )
-        session = begin_session(connection, user.id, scope)
-    return make_tokens(session, scope)
+        connection.execute(sa.delete(Session).where(Session.name.is_(None), over))
+        session = begin_session(connection, user.id, scope, None)
+    return answer_tokens(session, scope)
 
 
 def refresh(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
     """Go on with a session by its newest refresh token, which then is used (RFC 9700 §4.14.2).
 
-    For a minute a used one does as well: it may be of another tab, or the answer was lost. One
-    that comes later may be stolen, and ends the session.
+    For a minute a used one does as well: it may be another tab's, or the answer was lost. One that
+    comes later may be stolen, and ends the session.
     """
     token, now = read_token(sent.refresh_token, "refresh"), int(time.time())
     scope, this = narrow(sent.scope, token.scope), Session.id == token.id
     with writing() as connection:
-        session = connection.execute(
-            sa.select(*Session.__table__.columns).where(this).with_for_update()
-        ).one_or_none()
-        if session is None:
-            refuse_token()
-        used_at = (
-            session.refreshed_at
-            if token.generation + 1 == session.generation
-            else token.refreshed_at
-        )
-        if token.generation == session.generation:
+        found = sa.select(*SESSION_COLUMNS).where(this).with_for_update()
+        session = connection.execute(found).one_or_none() or refuse_token()
+        uses = session.generation - token.generation  # since the token was made
+        used_at = session.refreshed_at if uses == 1 else token.refreshed_at  # at the earliest
+        if uses == 0:
             values = {"generation": session.generation + 1, "refreshed_at": now}
-            session = connection.execute(
-                sa.update(Session).where(this).values(values).returning(*Session.__table__.columns)
-            ).one()
+            change = sa.update(Session).where(this).values(values).returning(*SESSION_COLUMNS)
+            session = connection.execute(change).one()
         elif used_at <= now - MINUTE:
             connection.execute(sa.delete(Session).where(this))
             session = None
-    if session is None:  # once that is committed
-        refuse_token()
-    return make_tokens(session, scope)
+    return answer_tokens(session or refuse_token(), scope)
 
 
 def add_account(account: Account) -> AccountRead:
     """Create an account; 400 if its email has one."""
-    password_hash = hash_password(account.password)
-    new = sa.insert(User).values(email=account.email, password_hash=password_hash)
+    user = {"email": account.email, "password_hash": hash_password(account.password)}
     try:
         with writing() as connection:
-            user_id = connection.scalar(new.returning(User.id))
-    except IntegrityError:  # of the one constraint that it can break
+            user_id = connection.scalar(sa.insert(User).returning(User.id), user)
+    except sa.exc.IntegrityError:  # of the one constraint that there is
         refuse(400, "Email already exists")
     return AccountRead(user_id, account.email)
 
@@ -1275,7 +1241,7 @@ def store_password(connection: sa.Connection, user_id: int, password_hash: str) 
 
 @api.before_request
 def refuse_registration() -> None:
-    """Refuse new accounts where the settings say so, whatever is sent."""
+    """Refuse new accounts where that is set, whatever is sent."""
     if request.endpoint == "api.register" and current_app.config["APP_REGISTRATION"] == "closed":
         refuse(403, "Registration is closed")
 
@@ -1283,7 +1249,7 @@ def refuse_registration() -> None:
 @endpoint(api.post("/auth/register"), scope=None, status=201)
 def register(body: Account) -> AccountRead:
     """Create an account; 400 if the email has one, 403 where registration is closed, in time 429."""
-    count_attempt("registrations", {client_address(): 100})
+    current_app.extensions["throttle"].take({f"registrations {client_address()}": 100})
     return add_account(body)
 
 
@@ -1292,7 +1258,7 @@ def create_token(body: TokenRequest) -> Annotated[Token, "Cache-Control"]:
     """Give tokens for an email and its password, or a refresh token; 401, and in time 429."""
     if body.grant_type not in GRANTS:
         refuse(400, f"grant_type must be {' or '.join(GRANTS)}", "unsupported_grant_type")
-    if missing := [n for n in GRANTS[body.grant_type] if getattr(body, n) is MISSING]:
+    if missing := [name for name in GRANTS[body.grant_type] if getattr(body, name) is MISSING]:
         refuse(422, [Problem("missing", ["body", name], "Field required") for name in missing])
     return log_in(body) if body.grant_type == "password" else refresh(body)
 
@@ -1336,26 +1302,26 @@ def delete_account(body: PasswordProof) -> None:
 
 @endpoint(api.post("/auth/keys"), scope="account", status=201)
 def create_key(body: KeyCreate) -> Annotated[KeyMade, "Cache-Control"]:
-    """Make a token for a script, which does not expire and is shown this once; 400 for its scope."""
+    """Make a token for a script, shown this once, which does not expire; 400 for its scope."""
     allowed = [scope for scope in g.claims.scope.split() if scope != "account"]
     scope = narrow(body.scope, " ".join(allowed))
     with writing() as connection:
-        return make_key(connection, g.user_id, body.name, scope), {"Cache-Control": "no-store"}
+        return make_key(connection, g.user_id, body.name, scope), NO_STORE
 
 
 @endpoint(api.get("/auth/keys"), scope="account")
 def list_keys() -> list[KeyRead]:
     """List the caller's keys."""
-    mine = sa.select(Session).where(Session.user_id == g.user_id, Session.name.is_not(None))
-    columns = (Session.id, Session.name, Session.scope, Session.created_at)
+    keys = sa.select(*SESSION_COLUMNS).where(
+        Session.user_id == g.user_id, Session.name.is_not(None)
+    )
     with reading() as connection:
-        rows = connection.execute(mine.with_only_columns(*columns).order_by(Session.id)).all()
-    return [KeyRead(*key, datetime.fromtimestamp(created, UTC)) for *key, created in rows]
+        return [KeyRead(**show_key(key)) for key in connection.execute(keys.order_by(Session.id))]
 
 
 @endpoint(api.delete("/auth/keys/<key_id>"), scope="account")
 def delete_key(key_id: Id) -> None:
-    """Delete a key, which is dead at once; 404 if the caller has no such key."""
+    """Delete a key, which is dead at once."""
     this = (Session.user_id == g.user_id, Session.id == key_id, Session.name.is_not(None))
     with writing() as connection:
         if not connection.execute(sa.delete(Session).where(*this)).rowcount:
@@ -1366,7 +1332,27 @@ def delete_key(key_id: Id) -> None:
 TASK_COLUMNS = (*[getattr(Task, field.name) for field in fields(TaskRead)], Task.change_number)
 TASK_LIST = TypeAdapter(list[TaskRead])
 ORDERS = {"id": [Task.id], "-id": [Task.id.desc()], "due": [DUE_LAST, Task.id]}
-DEFAULTS_OF_VERSION_1 = {"done": False, "due": None}  # which its digests have, sent or not
+ADD_TASK = sa.insert(Task).returning(*TASK_COLUMNS)
+TAKE_NUMBER = (
+    sa.update(User)
+    .where(User.id == sa.bindparam("user"))
+    .values(change_number=User.change_number + 1)
+    .returning(User.change_number)
+)
+
+
+@contextmanager
+def changing(user_id: int) -> Iterator[tuple[sa.Connection, int]]:
+    """Begin a transaction that changes a user's tasks; yield it, and the number of the change.
+
+    Taking the number locks the user's row. So those who change tasks of a user come one after the
+    other, and their numbers appear in order. An error in the block undoes the number as well.
+    """
+    with writing() as connection:
+        number = connection.scalar(TAKE_NUMBER, {"user": user_id})
+        if number is None:  # the account was deleted meanwhile
+            refuse(404, "User not found")
+        yield connection, number
 
 
 def show(row: sa.Row) -> TaskRead:
@@ -1375,23 +1361,8 @@ def show(row: sa.Row) -> TaskRead:
 
 
 def answer_task(row: sa.Row, **headers: str) -> tuple[TaskRead, dict[str, str]]:
-    """Answer with a task, whose change number is its ETag."""
-    return show(row), {"ETag": f'"{row.change_number}"'} | headers
-
-
-@contextmanager
-def changing(user_id: int) -> Iterator[tuple[sa.Connection, int]]:
-    """Begin a transaction that changes a user's tasks; yield it, and the number of the change.
-
-    To take the number locks the user's row: those who change tasks of one user come one after the
-    other, and their numbers appear in order. What ends the block by an error undoes the number.
-    """
-    count = sa.update(User).where(User.id == user_id).values(change_number=User.change_number + 1)
-    with writing() as connection:
-        number = connection.scalar(count.returning(User.change_number))
-        if number is None:  # the account was deleted meanwhile
-            refuse(404, "User not found")
-        yield connection, number
+    """Answer with a task, and its change number as its ETag."""
+    return show(row), headers | {"ETag": f'"{row.change_number}"'}
 
 
 def own_task(task_id: int) -> sa.ColumnElement[bool]:
@@ -1405,12 +1376,12 @@ def has_tag(numbers: list[int] | None) -> sa.ColumnElement[bool]:
 
 
 def find_task(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> sa.Row | None:
-    """Return the row of the task that meets the conditions."""
+    """Return the row of the task that meets conditions."""
     return connection.execute(sa.select(*TASK_COLUMNS).where(*conditions)).one_or_none()
 
 
 def refuse_change(connection: sa.Connection, task_id: int) -> NoReturn:
-    """Refuse to change a task that is not as If-Match wants it (412), or is not there (404)."""
+    """Refuse to change a task that is not as If-Match wants it (412), or not there (404)."""
     if find_task(connection, own_task(task_id)):
         refuse(412, "Task has changed")
     refuse(404, "Task not found")
@@ -1422,8 +1393,8 @@ def values_of(body: TaskCreate | TaskChange) -> dict[str, Any]:
     return sent | ({"title_folded": fold(sent["title"])} if "title" in sent else {})
 
 
-def filters_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield the conditions for the tasks of the caller that a query asks for."""
+def conditions_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions for those of the caller's tasks that a query asks for."""
     yield Task.user_id == g.user_id
     if query.done is not MISSING:
         yield Task.done == query.done
@@ -1431,7 +1402,7 @@ def filters_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
         yield Task.due < query.due_before
     if query.due_after is not MISSING:
         yield Task.due > query.due_after
-    for word in sorted(set(fold(query.q).split())):
+    for word in set(fold(query.q).split()):
         yield Task.title_folded.contains(word, autoescape=True)
     if query.cursor and query.sort == "due":
         yield sa.tuple_(DUE_LAST, Task.id) > sa.tuple_(*query.cursor)
@@ -1440,23 +1411,18 @@ def filters_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
         yield Task.id < task_id if query.sort == "-id" else Task.id > task_id
 
 
-def measure_page(page: tuple[bytes, str | None]) -> int:
-    """Return about how many bytes a kept page takes, with the query that asked for it."""
-    return len(page[0]) + 4000
-
-
 @cached(
-    LRUCache(16 * 2**20, getsizeof=measure_page),
+    LRUCache(16 * 2**20, getsizeof=lambda page: len(page[0]) + 4000),  # bytes, with the key's
     key=lambda query: (db.engine, g.user_id, g.change_number, query),
     lock=Lock(),
 )
 def make_page(query: TaskQuery) -> tuple[bytes, str | None]:
-    """Return a page of the caller's tasks as JSON, and the cursor of the next.
+    """Return a page of the caller's tasks as JSON, and the cursor of the next page.
 
-    It is made once per change, and kept under the number that was read before the tasks: so what
-    is kept may be newer than its number, never older.
+    A page is made once per change: it is kept by the change number, which was read before the
+    tasks. So what is kept may be newer than its number, but never older.
     """
-    wanted = sa.select(*TASK_COLUMNS).where(*filters_of(query)).order_by(*ORDERS[query.sort])
+    wanted = sa.select(*TASK_COLUMNS).where(*conditions_of(query)).order_by(*ORDERS[query.sort])
     with reading() as connection:
         rows = connection.execute(wanted.limit(query.limit + 1)).all()
     tasks = [show(row) for row in rows[: query.limit]]
@@ -1466,12 +1432,12 @@ def make_page(query: TaskQuery) -> tuple[bytes, str | None]:
 
 
 @endpoint(api.get("/tasks"), scope="tasks:read")
-def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
+def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "ETag", "Link"]:
     """List the caller's tasks, a page at a time."""
-    headers = {"ETag": f'"{g.change_number}"'}
     if is_known(str(g.change_number)):
-        return Response(status=304, headers=headers)
+        return answer_unchanged(str(g.change_number))
     page, cursor = make_page(query)
+    headers = {"ETag": f'"{g.change_number}"'}
     if cursor:
         following = url_for(".list_tasks", **{**request.args, "cursor": cursor})
         headers["Link"] = f'<{following}>; rel="next"'
@@ -1479,20 +1445,22 @@ def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "Link"]:
 
 
 def digest_task(body: TaskCreate) -> str:
-    """Return a short name of what was sent for a task, the same in all versions of this program."""
-    sent = {"title": body.title} | DEFAULTS_OF_VERSION_1 | body.model_dump(exclude_unset=True)
+    """Return a digest of what was sent, the same in every version of this program.
+
+    Version 1 digested its two defaults with it, which stay for that.
+    """
+    sent = {"title": None, "done": False, "due": None} | body.model_dump(exclude_unset=True)
     return digest(to_json(sent))
 
 
-def find_task_of_key(idempotency_key: str, digest_of_body: str) -> sa.Row | None:
-    """Return the caller's task that a key has made; 422 if it was made with another body."""
-    same_body = (Task.idempotency_digest == digest_of_body).label("same_body")
+def find_task_of_key(idempotency_key: str, idempotency_digest: str) -> sa.Row | None:
+    """Return the caller's task of a key; 422 if it was made with another body."""
     this = (Task.user_id == g.user_id, Task.idempotency_key == idempotency_key)
     with reading() as connection:
-        same = connection.scalar(sa.select(same_body).where(*this))
-        if same is False:
-            problem = Problem("used", ["body"], "Idempotency-Key was used with another body")
-            refuse(422, [problem])
+        found = connection.scalar(sa.select(Task.idempotency_digest).where(*this))
+        if found not in (None, idempotency_digest):
+            problem = "Idempotency-Key was used with another body"
+            refuse(422, [Problem("used", ["body"], problem)])
         return find_task(connection, *this)
 
 
@@ -1501,18 +1469,16 @@ def create_task(
     body: TaskCreate, idempotency_key: IdempotencyKey
 ) -> Annotated[TaskRead, "ETag", "Location"]:
     """Add a task; the same Idempotency-Key again gives the same task."""
-    digest_of_body, row = digest_task(body), None
-    key = {"idempotency_key": idempotency_key, "idempotency_digest": digest_of_body}
+    key = {"idempotency_key": idempotency_key, "idempotency_digest": digest_task(body)}
+    values, row = values_of(body) | key | {"user_id": g.user_id}, None
     while row is None:  # again where the task of the key is deleted before it is found
         try:
             with changing(g.user_id) as (connection, number):
-                values = {"user_id": g.user_id, "change_number": number} | values_of(body) | key
-                new = sa.insert(Task).values(values).returning(*TASK_COLUMNS)
-                row = connection.execute(new).one()
-        except IntegrityError:
+                row = connection.execute(ADD_TASK, values | {"change_number": number}).one()
+        except sa.exc.IntegrityError:
             if idempotency_key is None:
                 raise
-            row = find_task_of_key(idempotency_key, digest_of_body)
+            row = find_task_of_key(**key)
     return answer_task(row, Location=url_for(".read_task", task_id=row.id))
 
 
@@ -1532,15 +1498,16 @@ def clear_tasks(query: ClearQuery) -> None:
 def read_task(task_id: Id) -> Annotated[TaskRead, "ETag"]:
     """Return one task."""
     with reading() as connection:
-        row = find_task(connection, own_task(task_id))
-    return answer_task(row or refuse(404, "Task not found"))
+        return answer_task(
+            find_task(connection, own_task(task_id)) or refuse(404, "Task not found")
+        )
 
 
 @endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
 def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Annotated[TaskRead, "ETag"]:
     """Change what was sent of a task."""
     this, values = (own_task(task_id), has_tag(if_match)), values_of(body)
-    if not values:  # then it has not changed
+    if not values:  # then nothing changes, and no number is taken
         with reading() as connection:
             return answer_task(find_task(connection, *this) or refuse_change(connection, task_id))
     with changing(g.user_id) as (connection, number):
@@ -1557,7 +1524,7 @@ def delete_task(task_id: Id, if_match: IfMatch) -> None:
         if not connection.execute(this).rowcount:
             refuse_change(connection, task_id)
         gone = {"user_id": g.user_id, "change_number": number, "task_id": task_id}
-        connection.execute(sa.insert(Deletion).values(gone))
+        connection.execute(sa.insert(Deletion), gone)
 
 
 # --- Changes: once, or as events ------------------------------------------------------------------
@@ -1605,7 +1572,7 @@ def write_events(since: int, limit: int) -> Iterator[str]:
     """Yield changes as events, until the token, its session or the worker ends."""
     yield ":\n\n"  # it has begun
     silent_since, is_alive = time.monotonic(), current_app.config["WORKER_IS_ALIVE"]
-    with suppress(HTTPException, DatabaseError, sa.exc.TimeoutError):  # the client comes again
+    with suppress(HTTPException, *TROUBLE):  # the client comes again
         while is_alive() and not has_expired(g.claims):
             g.change_number = find_caller(g.claims).change_number
             if g.change_number > since:
@@ -1622,9 +1589,7 @@ def write_events(since: int, limit: int) -> Iterator[str]:
 
 
 @endpoint(api.get("/tasks/changes"), scope="tasks:read")
-def list_changes(
-    query: ChangesQuery, last_event_id: LastEventId
-) -> Annotated[Changes, EVENT_STREAM]:
+def list_changes(query: ChangesQuery, last_event_id: Since) -> Annotated[Changes, EVENT_STREAM]:
     """Tell what changed after a change number, once or as events; 409 if it is not reached yet."""
     since = query.since if last_event_id is None else last_event_id
     if since > g.change_number:
@@ -1746,8 +1711,10 @@ def describe_api(app: Flask) -> dict[str, Any]:
 
 
 # --- Around: health, pages, request ids, commands -------------------------------------------------
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " + (
-    "; ".join(f"{kind}-src 'self'" for kind in "connect script style manifest worker".split())
+POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "connect-src 'self'; script-src 'self'; style-src 'self'; manifest-src 'self'; "
+    "worker-src 'self'; img-src 'self'"
 )
 SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -1791,11 +1758,15 @@ def label_request() -> None:
 @api.after_app_request
 def complete_response(response: Response) -> Response:
     """Add the headers that all answers have."""
-    images = " data:" if request.path == "/docs" else ""  # for the icons of Swagger UI
-    response.headers["X-Request-Id"] = g.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = f"{POLICY}; img-src 'self'{images}"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    icons = " data:" if request.path == "/docs" else ""  # of Swagger UI
+    response.headers.update(
+        {
+            "X-Request-Id": g.request_id,
+            "X-Content-Type-Options": "nosniff",
+            "Content-Security-Policy": POLICY + icons,
+            "Referrer-Policy": "no-referrer",
+        }
+    )
     response.headers.setdefault("Cache-Control", "private, no-cache")
     return response
 
@@ -1873,7 +1844,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(Path(__file__).parent))
     app.config.from_mapping({f"APP_{name.upper()}": value for name, value in settings})
     app.config.update(
-        describe_engines(settings.database_url),
+        configure_engines(settings.database_url),
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         CORS_ORIGINS=list(settings.cors_origins),
         CORS_EXPOSE_HEADERS=["ETag", "Link", "Location", "Retry-After", "X-Request-Id"],
