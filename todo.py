@@ -126,7 +126,9 @@ class Settings(BaseModel):
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
     secret_key: pydantic.SecretBytes = Field(min_length=32, description="at least 32 random bytes")
     database_url: Annotated[str, AfterValidator(check_database_url)] = Field(
-        "sqlite:///todo.db", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+        "sqlite:///todo.db",
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+        repr=False,
     )
     access_token_expire_minutes: int = Field(30, ge=1, le=525_600, description="1 to 525600")
     refresh_token_expire_days: int = Field(30, ge=1, le=3650, description="1 to 3650")
@@ -134,7 +136,7 @@ class Settings(BaseModel):
     registration: Literal["open", "closed"] = Field("open", description="open or closed")
     trusted_proxies: int = Field(0, ge=0, le=10, description="0 to 10")
     rate_limit_storage: Annotated[str, AfterValidator(check_storage_url)] = Field(
-        "memory://", description="memory:// or redis://HOST:PORT"
+        "memory://", description="memory:// or redis://HOST:PORT", repr=False
     )
     cors_origins: Origins = Field("", description="* or origins such as https://todo.example.com")
 
@@ -489,7 +491,7 @@ Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES
 Date = Annotated[date, BeforeValidator(read_date), Field(examples=["2026-11-30"])]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
 Limit = Annotated[int, Field(ge=1, le=1000)]
-Since = Annotated[int, Field(ge=0, lt=2**63)]
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Cursor = Annotated[Any, BeforeValidator(read_cursor), pydantic.WithJsonSchema({"type": "string"})]
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
 IfMatch = Annotated[str, AfterValidator(read_tags)]
@@ -574,10 +576,10 @@ class Claims(Form):
 
     type: str
     sub: Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$")]
-    id: int
+    id: Whole
     scope: str
-    generation: int
-    refreshed_at: int
+    generation: Whole
+    refreshed_at: Whole
     exp: float | None = None
 
 
@@ -627,7 +629,7 @@ class ClearQuery(Schema):
 class ChangesQuery(Schema):
     """The number of the last change that the caller knows, and how many tasks to tell at most."""
 
-    since: Since = 0
+    since: Whole = 0
     limit: Limit = 1000
 
 
@@ -1049,27 +1051,27 @@ class RedisAttempts:
 
 
 class Throttle:
-    """Lets only so many attempts of a kind pass in a minute."""
+    """Lets only so many attempts pass in a minute, of each kind and whose they are."""
 
     def __init__(self, storage: str):
         shared = [] if storage == "memory://" else [RedisAttempts(storage)]
         self.stores = [*shared, MemoryAttempts()]
 
-    def take(self, limits: dict[str, int]) -> str:
-        """Count an attempt against the limit of each key, and return its name; or 429."""
+    def take(self, kind: str, limits: dict[str, int]) -> Callable[[], None]:
+        """Count an attempt against the limit of each key; return what gives it back; or 429."""
         attempt = uuid4().hex
-        for key, limit in limits.items():
-            name = f"todo:{digest(key.encode())}"
-            if not all(store.take(name, limit, attempt) for store in self.stores):
-                self.give_back(limits, attempt)
-                refuse(429, f"Too many {key.partition(' ')[0]}", "temporarily_unavailable", MINUTE)
-        return attempt
+        names = {f"todo:{digest(f'{kind} {key}'.encode())}": key for key in limits}
 
-    def give_back(self, limits: dict[str, int], attempt: str) -> None:
-        """Forget an attempt, as it was none of those that are limited."""
-        for key in limits:
-            for store in self.stores:
-                store.give_back(f"todo:{digest(key.encode())}", attempt)
+        def give_back() -> None:
+            for name in names:
+                for store in self.stores:
+                    store.give_back(name, attempt)
+
+        for name, key in names.items():
+            if not all(store.take(name, limits[key], attempt) for store in self.stores):
+                give_back()
+                refuse(429, f"Too many {kind}", "temporarily_unavailable", MINUTE)
+        return give_back
 
 
 def client_address() -> str:
@@ -1113,12 +1115,11 @@ def check_password(email: str, password: str) -> sa.Row:
     with reading() as connection:
         user = connection.execute(sa.select(*columns).where(User.email == email)).one_or_none()
     throttle, address = current_app.extensions["throttle"], client_address()
-    limits = {f"failed logins {address} {email}": 10, f"failed logins {address}": 100}
+    highest = current_app.config["HIGHEST_COST"]
     with current_app.extensions["hashing"].turn():
-        attempt = throttle.take(limits)
-        highest = current_app.config["HIGHEST_COST"]
+        give_back = throttle.take("failed logins", {f"{address} {email}": 10, address: 100})
         if user and bcrypt.check_password_hash(user.password_hash, password):
-            throttle.give_back(limits, attempt)
+            give_back()
             return user
         for rounds in range(cost_of(user.password_hash), highest) if user else [highest]:
             bcrypt.generate_password_hash(password, rounds)
@@ -1249,7 +1250,7 @@ def refuse_registration() -> None:
 @endpoint(api.post("/auth/register"), scope=None, status=201)
 def register(body: Account) -> AccountRead:
     """Create an account; 400 if the email has one, 403 where registration is closed, in time 429."""
-    current_app.extensions["throttle"].take({f"registrations {client_address()}": 100})
+    current_app.extensions["throttle"].take("registrations", {client_address(): 100})
     return add_account(body)
 
 
@@ -1589,7 +1590,7 @@ def write_events(since: int, limit: int) -> Iterator[str]:
 
 
 @endpoint(api.get("/tasks/changes"), scope="tasks:read")
-def list_changes(query: ChangesQuery, last_event_id: Since) -> Annotated[Changes, EVENT_STREAM]:
+def list_changes(query: ChangesQuery, last_event_id: Whole) -> Annotated[Changes, EVENT_STREAM]:
     """Tell what changed after a change number, once or as events; 409 if it is not reached yet."""
     since = query.since if last_event_id is None else last_event_id
     if since > g.change_number:
@@ -1598,7 +1599,7 @@ def list_changes(query: ChangesQuery, last_event_id: Since) -> Annotated[Changes
         places = BoundedSemaphore(current_app.config["MAX_STREAMS"])
         places = current_app.extensions.setdefault("streams", places)
         if not places.acquire(blocking=False):
-            refuse(503, "Too many event streams: ask without one", later=5)
+            refuse(503, "Too many event streams: ask without one", retry_after=5)
         events = stream_with_context(write_events(since, query.limit))
         response = Response(events, headers={"X-Accel-Buffering": "no"}, content_type=EVENT_STREAM)
         response.call_on_close(places.release)
@@ -1775,7 +1776,7 @@ def read_password() -> str:
     """Ask for a password, or read one line of standard input."""
     if sys.stdin.isatty():
         return click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return click.get_binary_stream("stdin").readline().decode("utf-8-sig").rstrip("\r\n")
+    return sys.stdin.buffer.readline().decode("utf-8-sig").rstrip("\r\n")
 
 
 @contextmanager
