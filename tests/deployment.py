@@ -2,6 +2,8 @@
 
 import re
 
+import psycopg
+
 from tests.support import HERE
 
 TEXT = (HERE / "docs" / "deployment.md").read_text()
@@ -12,3 +14,9 @@ def block(beginning):
     """Return the one block that begins so."""
     (found,) = [text for _, text in BLOCKS if text.startswith(beginning)]
     return found
+
+
+def with_user(url):
+    """Return a URL of PostgreSQL that names its user, for those who do not know the default."""
+    with psycopg.connect(url) as connection:
+        return re.sub(r"//(.*@)?", f"//{connection.info.user}@", url)

@@ -199,19 +199,23 @@ def test_events_pass_at_once(tmp_path):
 
 
 def test_no_request_meets_a_closing_connection(tmp_path):
-    """As it would where the service closes connections that nginx has kept for it."""
+    """As it would where the service closed a connection that nginx keeps, which it does for 60 s."""
     with serving(tmp_path, workers=2) as server, nginx(server.port) as (port, log):
         bearer = log_in(server.port)
+        idle, began = Client(server.port, **bearer), time.monotonic()
+        assert idle.send("GET", "/tasks")[0] == 200
 
         def ask_now_and_then(_):
             client = Client(port, **bearer)
             statuses = []
             for _ in range(10):
                 statuses.append(client.send("POST", "/tasks", {"title": "x"})[0])
-                time.sleep(random.uniform(0, 5))  # the pause is what is tried
+                time.sleep(random.uniform(0, 5))  # the pauses are what is tried
             return statuses
 
         with ThreadPoolExecutor(40) as pool:
             found = list(pool.map(ask_now_and_then, range(40)))
         assert found == [[201] * 10] * 40
         assert "upstream" not in log.read_text()
+        time.sleep(began + 61 - time.monotonic())
+        assert idle.send("GET", "/tasks")[0] == 200

@@ -10,10 +10,9 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from tests.deployment import block
+from tests.deployment import block, with_user
 from tests.support import HERE, call, free_port, log_in, need
 
 PYTHON = "/usr/bin/python3"  # which others than root can run
@@ -177,9 +176,6 @@ def test_the_confined_service_keeps_its_data(installed):
 
 
 def test_the_confined_service_reaches_postgresql(installed, postgresql):
-    with psycopg.connect(postgresql) as connection:
-        user = connection.info.user  # by default the caller, who is another one in the unit
-    url = re.sub(r"//(.*@)?", f"//{user}@", postgresql)
-    with installed.serving(APP_DATABASE_URL=url):
+    with installed.serving(APP_DATABASE_URL=with_user(postgresql)):
         bearer = log_in(installed.port)
         assert call(installed.port, "GET", "/tasks", **bearer)[:2] == (200, [])
