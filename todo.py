@@ -155,7 +155,6 @@ class Settings(BaseModel):
 
 # --- Database: engines, what each kind needs, one way to read and one to write --------------------
 db = SQLAlchemy()
-POOL = {"pool_size": 5, "max_overflow": 5, "pool_timeout": 5, "pool_use_lifo": True}
 LIVENESS = {  # when a connection of PostgreSQL is given up, in seconds; a URL may say otherwise
     "connect_timeout": 4,
     "keepalives_idle": 4,
@@ -173,24 +172,35 @@ BEGIN_ALONE = {
 }
 
 
+def describe_pool(size: int, most: int) -> dict[str, Any]:
+    """Return the options of an engine that keeps some connections, lends more, and never waits long.
+
+    Values stay out of what it logs: titles and hashes of passwords have no place there.
+    """
+    pool = {"pool_size": size, "max_overflow": most - size, "pool_use_lifo": True}
+    return pool | {"pool_timeout": 5, "hide_parameters": True}
+
+
 def configure_engines(url: str) -> dict[str, Any]:
     """Return Flask-SQLAlchemy's configuration of a database.
 
     SQLite has one writer at a time, so its engine has one connection, for which the writers of a
-    process queue; those who read have the engine "reader", which cannot write.
+    process queue; those who read have the engine "reader", which cannot write. PostgreSQL has one
+    engine, which keeps few idle connections, as a plan may allow few to all workers together.
     """
-    shared = POOL | {"hide_parameters": True}  # as passwords and titles have no place in a log
     if url.startswith("sqlite"):
         return {
             "SQLALCHEMY_DATABASE_URI": url,
-            "SQLALCHEMY_ENGINE_OPTIONS": shared | {"pool_size": 1, "max_overflow": 0},
-            "SQLALCHEMY_BINDS": {"reader": shared | {"url": url}},
+            "SQLALCHEMY_ENGINE_OPTIONS": describe_pool(1, most=1),
+            "SQLALCHEMY_BINDS": {"reader": describe_pool(5, most=10) | {"url": url}},
         }
     fixed = {"client_encoding": "utf8", "prepare_threshold": None}  # nothing is prepared
-    arguments = LIVENESS | read_postgresql_url(url) | fixed
+    arguments = {"connect_args": LIVENESS | read_postgresql_url(url) | fixed}
     return {
         "SQLALCHEMY_DATABASE_URI": "postgresql+psycopg://",
-        "SQLALCHEMY_ENGINE_OPTIONS": shared | {"pool_pre_ping": True, "connect_args": arguments},
+        "SQLALCHEMY_ENGINE_OPTIONS": describe_pool(2, most=10)
+        | {"pool_pre_ping": True}
+        | arguments,
     }
 
 
@@ -989,7 +999,7 @@ class MemoryAttempts:
     """Attempts of the last minute in this process."""
 
     def __init__(self):
-        self.times = TTLCache(50_000, MINUTE, timer=time.time)  # by key, then by attempt
+        self.times = TTLCache(20_000, MINUTE, timer=time.time)  # by key, then by attempt
         self.lock = Lock()
 
     def take(self, key: str, limit: int, attempt: str) -> bool:
@@ -1011,14 +1021,14 @@ class MemoryAttempts:
 class RedisAttempts:
     """The same for all workers and hosts, in sorted sets of Redis.
 
-    While Redis is in any trouble, which is logged once, it lets all attempts pass: those of the
-    process are still counted in its memory.
+    While Redis is in any trouble, which is logged once, it lets all attempts pass, as those of the
+    process are counted in its memory too. For five seconds it is not asked again.
     """
 
     def __init__(self, url: str):
         import redis
 
-        self.failure, self.works = redis.RedisError, True
+        self.failure, self.works, self.ask_again_at = redis.RedisError, True, 0.0
         self.redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
 
     def take(self, key: str, limit: int, attempt: str) -> bool:
@@ -1041,12 +1051,14 @@ class RedisAttempts:
 
     def ask(self, question: Callable) -> Any:
         """Return an answer of Redis, or None."""
+        if time.monotonic() < self.ask_again_at:
+            return None
         try:
             answer, self.works = question(), True
         except self.failure as error:
             if self.works:
                 current_app.logger.error("APP_RATE_LIMIT_STORAGE does not work: %s", explain(error))
-            answer, self.works = None, False
+            answer, self.works, self.ask_again_at = None, False, time.monotonic() + 5
         return answer
 
 
@@ -1117,7 +1129,7 @@ def check_password(email: str, password: str) -> sa.Row:
     throttle, address = current_app.extensions["throttle"], client_address()
     highest = current_app.config["HIGHEST_COST"]
     with current_app.extensions["hashing"].turn():
-        give_back = throttle.take("failed logins", {f"{address} {email}": 10, address: 100})
+        give_back = throttle.take("failed logins", {address: 100, f"{address} {email}": 10})
         if user and bcrypt.check_password_hash(user.password_hash, password):
             give_back()
             return user
@@ -1188,7 +1200,7 @@ def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
     if cost_of(user.password_hash) != config["APP_BCRYPT_ROUNDS"]:
         renewed = hash_password(sent.password)
     life = config["JWT_REFRESH_TOKEN_EXPIRES"] + config["JWT_ACCESS_TOKEN_EXPIRES"]
-    over = Session.refreshed_at < time.time() - life.total_seconds()
+    over = Session.refreshed_at < int(time.time() - life.total_seconds())
     with writing() as connection:
         lock_user(connection, user)
         if renewed:
@@ -1535,16 +1547,21 @@ COMMENT = 15  # seconds after which a silent stream says that it is there
 CHANGES = TypeAdapter(Changes)
 
 
-def select_changes(since: int) -> sa.Select | sa.CompoundSelect:
-    """Select the caller's tasks that changed after a number and, unless that is 0, those deleted."""
-    after = (Task.user_id == g.user_id, Task.change_number > since)
-    changed = sa.select(*TASK_COLUMNS, sa.literal(False).label("is_gone")).where(*after)
-    if since == 0:
-        return changed
+def select_changes(since: int, until: int = 2**63 - 1) -> sa.CompoundSelect:
+    """Select those of the caller's tasks whose change number is in a range, and those deleted in it.
+
+    Who begins at 0 knows no task, so need not hear of deleted ones.
+    """
+    tasks = sa.select(*TASK_COLUMNS, sa.literal(False).label("is_gone")).where(
+        Task.user_id == g.user_id, Task.change_number > since, Task.change_number <= until
+    )
     blanks = [sa.null() for _ in TASK_COLUMNS[1:-1]]
-    after = (Deletion.user_id == g.user_id, Deletion.change_number > since)
-    gone = sa.select(Deletion.task_id, *blanks, Deletion.change_number, sa.literal(True))
-    return sa.union_all(changed, gone.where(*after))
+    gone = sa.select(Deletion.task_id, *blanks, Deletion.change_number, sa.literal(True)).where(
+        Deletion.user_id == g.user_id,
+        Deletion.change_number > (since or until),
+        Deletion.change_number <= until,
+    )
+    return sa.union_all(tasks, gone).order_by("change_number", "id")
 
 
 def find_changes(since: int, limit: int) -> Changes:
@@ -1552,17 +1569,14 @@ def find_changes(since: int, limit: int) -> Changes:
 
     What one request changed stays together, even where it is more than the limit.
     """
-    wanted = select_changes(since).order_by("change_number", "id")
     with reading() as connection:
-        rows = connection.execute(wanted.limit(limit + 1)).all()
+        rows = connection.execute(select_changes(since).limit(limit + 1)).all()
         more = len(rows) > limit
         if more:
             begun = rows[-1].change_number  # and perhaps not all of it is here
-            whole = [row for row in rows if row.change_number < begun]
-            if not whole:
-                whole = [row for row in connection.execute(wanted) if row.change_number == begun]
-                more = begun < g.change_number
-            rows = whole
+            rows = [row for row in rows if row.change_number < begun]
+            if not rows:
+                rows = connection.execute(select_changes(since, until=begun)).all()
     last = rows[-1].change_number if rows else since
     tasks = [TaskRead(*row[:-2]) for row in rows if not row.is_gone]
     deleted = [row.id for row in rows if row.is_gone]
@@ -1604,11 +1618,9 @@ def list_changes(query: ChangesQuery, last_event_id: Whole) -> Annotated[Changes
         response = Response(events, headers={"X-Accel-Buffering": "no"}, content_type=EVENT_STREAM)
         response.call_on_close(places.release)
         return response
-    return (
-        find_changes(since, query.limit)
-        if since < g.change_number
-        else Changes([], [], since, False)
-    )
+    if since == g.change_number:
+        return Changes([], [], since, False)
+    return find_changes(since, query.limit)
 
 
 # --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------
@@ -1686,29 +1698,41 @@ def describe_view(rule: Any, method: str, view: Any) -> dict[str, Any]:
     return operation
 
 
-def describe_api(app: Flask) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of all endpoints of an app."""
+@cached(LRUCache(4), key=lambda: current_app.url_map)
+def describe_views() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the paths of all endpoints of the app, and the schemas that they refer to."""
     paths, schemas = {}, {}
-    for rule in app.url_map.iter_rules():
-        view, path = app.view_functions[rule.endpoint], re.sub("<(.+?)>", r"{\1}", rule.rule)
+    for rule in current_app.url_map.iter_rules():
+        view, path = (
+            current_app.view_functions[rule.endpoint],
+            re.sub("<(.+?)>", r"{\1}", rule.rule),
+        )
         for method in rule.methods - {"HEAD", "OPTIONS"} if hasattr(view, "scope") else ():
             paths.setdefault(path, {})[method.lower()] = describe_view(rule, method, view)
             hints = view.__annotations__
             for kind in (hints["return"], hints.get("body"), Error, Invalid):
                 schemas |= describe_type(kind).get("$defs", {})
+    return paths, schemas
+
+
+@api.get("/openapi.json")
+def read_openapi() -> Response:
+    """Send the OpenAPI 3.1 document of this server."""
+    paths, schemas = describe_views()
     root = request.root_url.rstrip("/")
     flow = {"tokenUrl": f"{root}/auth/token", "refreshUrl": f"{root}/auth/token", "scopes": SCOPES}
     security = {
         "login": {"type": "oauth2", "flows": {"password": flow}},
         "key": {"type": "http", "scheme": "bearer"},
     }
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {"title": "Todo API", "version": "2", "description": DESCRIPTION},
         "servers": [{"url": root}],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": security},
     }
+    return answer_json(to_json(document), {})
 
 
 # --- Around: health, pages, request ids, commands -------------------------------------------------
@@ -1726,12 +1750,6 @@ def read_health(query: AnyQuery) -> dict[Literal["status"], Literal["ok"]]:
     with reading() as connection:
         connection.execute(sa.select(1))
     return {"status": "ok"}
-
-
-@api.get("/openapi.json")
-def read_openapi() -> Response:
-    """Send the OpenAPI document."""
-    return answer_json(to_json(describe_api(current_app)), {})
 
 
 @api.get("/", defaults={"name": "index.html"})
@@ -1848,6 +1866,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         configure_engines(settings.database_url),
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
         CORS_ORIGINS=list(settings.cors_origins),
+        CORS_MAX_AGE=600,
         CORS_EXPOSE_HEADERS=["ETag", "Link", "Location", "Retry-After", "X-Request-Id"],
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
         JWT_DECODE_LEEWAY=10,  # seconds by which the clock of a host may be behind another's
