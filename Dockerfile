@@ -25,4 +25,4 @@ RUN install -d -o 10001 -g 10001 -m 700 /data && chmod -R a+rX .
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python3", "-c", "import os; from http.client import HTTPConnection; c = HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/health'); exit(c.getresponse().status != 200)"]
-CMD ["gunicorn", "todo:create_app()"]
+CMD ["gunicorn", "--config", "gunicorn.conf.py", "todo:create_app()"]
