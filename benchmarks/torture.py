@@ -258,6 +258,8 @@ def torture(database, directory, faults, writes, fault_count, clients=12, hosts=
     for server in servers:
         server.start()
     try:
+        for server in servers:
+            server.processes()
         for writer in writers:
             writer.log_in()
         followers = [Follower(writers[0]), Listener(writers[1])]
