@@ -30,7 +30,7 @@ import unicodedata
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
 from http import HTTPStatus
@@ -59,6 +59,8 @@ from pydantic_core import PydanticCustomError, to_json
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import UnicodeConverter
+from werkzeug.routing import ValidationError as NoMatch
 
 # psycopg and redis are imported where a setting asks for them: each costs a start 50 ms and 8 MB.
 
@@ -498,6 +500,7 @@ Email = Annotated[Username, Field(pattern=r"^[^\s@\x00]+@[^\s@\x00]+$", max_leng
 Secret = Annotated[str, Field(examples=["correct horse"])]
 Password = Annotated[Secret, Field(min_length=8, max_length=1024)]
 Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES)})( |$))*$"})]
+KeyScope = Annotated[str, Field(json_schema_extra={"pattern": "^(tasks:(read|write)( |$))*$"})]
 Date = Annotated[date, BeforeValidator(read_date), Field(examples=["2026-11-30"])]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
 Limit = Annotated[int, Field(ge=1, le=1000)]
@@ -564,7 +567,7 @@ class TokenRequest(Form):
     username: Username | MISSING = Field(
         MISSING, validation_alias=pydantic.AliasChoices("username", "email")
     )
-    password: Secret | MISSING = MISSING
+    password: Annotated[Secret, Field(min_length=1)] | MISSING = MISSING
     refresh_token: str | MISSING = MISSING
     scope: Scope = ""
 
@@ -597,7 +600,7 @@ class KeyCreate(Schema):
     """A key for a script, by default for all that the token may do but the account."""
 
     name: Line
-    scope: Scope = ""
+    scope: KeyScope = ""
 
 
 class TaskCreate(Schema):
@@ -627,7 +630,7 @@ class TaskQuery(Schema):
     due_after: Date | MISSING = MISSING
     sort: Literal["id", "-id", "due"] = "id"
     limit: Limit = 100
-    cursor: Cursor = None
+    cursor: Cursor | MISSING = MISSING
 
 
 class ClearQuery(Schema):
@@ -681,12 +684,12 @@ class KeyMade(KeyRead):
 
 @dataclass
 class TaskRead:
-    """A task; without a due date it has no `due`."""
+    """A task; without a due date it has no `due`, nor does the document of the API name a default."""
 
     id: int
     title: str
     done: bool
-    due: date | SkipJsonSchema[None] = None
+    due: date | SkipJsonSchema[None] = field(default_factory=type(None))
 
 
 @dataclass
@@ -713,7 +716,7 @@ class Error:
     """A refusal; `error` is OAuth 2's code for it."""
 
     detail: str
-    error: str | SkipJsonSchema[None] = None
+    error: str | SkipJsonSchema[None] = field(default_factory=type(None))
 
 
 @dataclass
@@ -721,7 +724,7 @@ class Invalid:
     """A refusal of what was sent (422)."""
 
     detail: list[Problem]
-    error: str | SkipJsonSchema[None] = None
+    error: str | SkipJsonSchema[None] = field(default_factory=type(None))
 
 
 # --- Errors: one envelope for every failure -------------------------------------------------------
@@ -857,6 +860,22 @@ def authenticate(scope: str) -> None:
 
 # --- Endpoint: a view's annotations become its validation and its answer --------------------------
 api = Blueprint("api", __name__, cli_group=None)
+
+
+def methods_here() -> set[str]:
+    """Return the methods of the routes that have the very path of the request."""
+    rules = [rule for rule in current_app.url_map.iter_rules() if rule.rule == request.path]
+    return {method for rule in rules for method in rule.methods}
+
+
+class IdConverter(UnicodeConverter):
+    """Matches what may be an id, but no word that is a route of its own, as in /tasks/changes."""
+
+    def to_python(self, value: str) -> str:
+        """Return the value, or tell that it is no id: so a wrong method there is a 405."""
+        if methods_here():
+            raise NoMatch
+        return value
 
 
 def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callable:
@@ -1417,9 +1436,9 @@ def conditions_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
         yield Task.due > query.due_after
     for word in set(fold(query.q).split()):
         yield Task.title_folded.contains(word, autoescape=True)
-    if query.cursor and query.sort == "due":
+    if query.cursor is not MISSING and query.sort == "due":
         yield sa.tuple_(DUE_LAST, Task.id) > sa.tuple_(*query.cursor)
-    elif query.cursor:
+    elif query.cursor is not MISSING:
         _, task_id = query.cursor
         yield Task.id < task_id if query.sort == "-id" else Task.id > task_id
 
@@ -1787,6 +1806,8 @@ def complete_response(response: Response) -> Response:
         }
     )
     response.headers.setdefault("Cache-Control", "private, no-cache")
+    if "Allow" in response.headers and (methods := methods_here()):
+        response.headers["Allow"] = ", ".join(sorted(methods))
     return response
 
 
@@ -1878,6 +1899,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     for extension in (db, jwt, bcrypt, *[cors] * bool(settings.cors_origins)):
         extension.init_app(app)
+    app.url_map.converters["default"] = IdConverter
     app.register_blueprint(api)
     app.register_error_handler(Exception, answer_error)
     app.url_map.merge_slashes = False  # which would redirect to whichever host a request names
