@@ -13,8 +13,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urljoin
 
+from playwright.sync_api import expect, sync_playwright
+
 from tests.deployment import block
-from tests.support import ACCOUNT, WRONG, free_port, log_in, need, serving, wait_for
+from tests.support import ACCOUNT, PASSWORD, WRONG, free_port, log_in, need, serving, wait_for
 
 COMPRESSED = "gzip on; gzip_types application/json;"
 CACHED = """
@@ -165,6 +167,31 @@ def test_a_path_prefix_holds_together(tmp_path):
         _, headers = get("/", "/todo/tasks?limit=1")
         text, _ = get("/todo/tasks", re.match("<(.+?)>", headers["Link"])[1])
         assert [task["title"] for task in json.loads(text)] == ["two"]
+
+
+def test_a_browser_finds_everything_below_a_prefix(tmp_path):
+    chromium, asked, answers = need("chromium", "chromium"), [], []
+    with (
+        serving(tmp_path, APP_TRUSTED_PROXIES="1") as server,
+        nginx(server.port, prefixed=True) as (port, _),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
+    ):
+        root = f"http://127.0.0.1:{port}/todo/"
+        page = browser.new_page()
+        page.context.on("request", lambda request: asked.append(request.url))
+        page.context.on("response", lambda answer: answers.append((answer.status, answer.url)))
+        page.goto(root)
+        page.get_by_label("Email").fill("browser@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Create account").click()
+        page.get_by_label("New task").fill("Below a prefix")
+        page.get_by_label("New task").press("Enter")
+        expect(page.get_by_role("listitem").first).to_contain_text("Below a prefix")
+        page.goto(f"{root}docs")
+        expect(page.get_by_text("/tasks/changes").first).to_be_visible()
+    assert [url for url in asked if not url.startswith((root, "data:"))] == []
+    assert [(status, url) for status, url in answers if status >= 400] == []
 
 
 def test_a_prefix_or_an_address_that_a_client_invents_is_not_believed(tmp_path):
