@@ -12,6 +12,7 @@ RUN grep -v '^pytest' requirements.txt > serving.txt \
 FROM ${BASE}
 # The platform's own DATABASE_URL, or APP_DATABASE_URL, takes the place of the one here.
 ENV PATH=/opt/todo/bin:$PATH \
+    FLASK_APP=todo.py \
     MALLOC_ARENA_MAX=1 \
     PORT=8000 \
     DATABASE_URL=sqlite:////data/todo.db

@@ -64,9 +64,9 @@ class Docker:
         (volume := directory / "todo").mkdir(mode=0o700)
         shutil.chown(volume, OWNER, OWNER)
 
-    def buildah(self, *words, check=True):
+    def buildah(self, *words, check=True, typed=None):
         command = ["buildah", *self.storage, *words]
-        shared = {"env": self.environment, "cwd": self.source, "text": True}
+        shared = {"env": self.environment, "cwd": self.source, "text": True, "input": typed}
         return subprocess.run(command, stdout=subprocess.PIPE, check=check, **shared)
 
     def build(self, words):
@@ -108,17 +108,18 @@ class Docker:
         with suppress(OSError):
             return call(port, "GET", "/health")[0] == 200
 
-    def execute(self, *words):
+    def execute(self, *words, typed=None):
         """Run a command in the container; return its status and what it printed."""
-        ended = self.buildah("run", *self.options, "todo", "--", *words, check=False)
+        ended = self.buildah("run", *self.options, "todo", "--", *words, check=False, typed=typed)
         return ended.returncode, ended.stdout
 
-    def do(self, words):
-        """Do what `docker exec` or `docker cp` does."""
-        if words[1] == "exec":
-            assert self.execute(*words[3:])[0] == 0
+    def do(self, line, typed=None):
+        """Do what a line with `docker exec` or `docker cp` does, and another one is typed."""
+        _, verb, *words = shlex.split(line.replace(" -it", ""))
+        if verb == "exec":
+            assert self.execute(*words[1:], typed=typed)[0] == 0
         else:
-            shutil.copy(self.directory / words[2].replace(":/data", ""), self.source / words[3])
+            shutil.copy(self.directory / words[0].replace(":/data", ""), self.source / words[1])
 
     def inspect(self, image):
         return json.loads(self.buildah("inspect", "--type=image", image).stdout)["Docker"]["config"]
@@ -172,8 +173,11 @@ def test_the_image_keeps_its_data_in_a_volume_and_ends_when_told(docker):
         status, size = docker.execute("du", "--summarize", "--block-size=1M", "/opt/todo", "/srv")
         assert status == 0
         assert sum(int(line.split()[0]) for line in size.splitlines()) < 100
-        for line in block("docker exec").splitlines():
-            docker.do(shlex.split(line))
+        docker.do(block("docker exec -it"), "battery staple")
+        login = {"username": "me@example.com", "password": "battery staple"}
+        assert call(port, "POST", "/auth/token", login)[0] == 200
+        for line in block("docker exec todo").splitlines():
+            docker.do(line)
         os.kill(main, signal.SIGTERM)
         assert docker.process.wait(10) == 0
         assert docker.execute(*check)[0] == 1

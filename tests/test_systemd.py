@@ -65,7 +65,6 @@ class Unit:
         for printed, used in [
             ("/opt/todo", directory / "todo"),
             ("/etc/todo.env", directory / "todo.env"),
-            ("/var/lib/todo", directory / "state"),
             (":8000", f":{self.port}"),
         ]:
             assert printed in text
@@ -73,6 +72,19 @@ class Unit:
         self.file = directory / "todo.service"
         self.file.write_text(text)
         self.lines = re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE)
+
+    def run(self, commands, typed=None, **variables):
+        """Run commands of the document, with a line that is typed."""
+        commands = commands.replace("/etc/", f"{self.directory}/")
+        commands = commands.replace("/var/lib/todo", f"{self.directory}/state")
+        subprocess.run(
+            ["sh", "-ec", commands],
+            check=True,
+            cwd=self.directory / "todo",
+            env=os.environ | variables,
+            input=typed,
+            text=True,
+        )
 
     def values(self, name):
         return [value for key, value in self.lines if key == name]
@@ -145,10 +157,9 @@ def installed():
         for file in ("Makefile", ".env.example", "requirements.txt", "gunicorn.conf.py", "todo.py"):
             shutil.copy(HERE / file, source)
         shutil.copytree(HERE / "static", source / "static")
-        commands = block("make .venv/ready .env").replace("/etc/todo.env", f"{directory}/todo.env")
-        env = os.environ | {"PYTHON": PYTHON}
-        subprocess.run(["sh", "-ec", commands], check=True, cwd=source, env=env)
-        yield Unit(directory)
+        unit = Unit(directory)
+        unit.run(block("make .venv/ready .env"), PYTHON=PYTHON)
+        yield unit
 
 
 def test_systemd_finds_nothing_wrong_with_the_unit(installed):
@@ -170,6 +181,9 @@ def test_the_confined_service_keeps_its_data(installed):
             "0" * 16,
             "2",
         ]
+        installed.run(block("env $(grep"), "battery staple")
+        login = {"username": "me@example.com", "password": "battery staple"}
+        assert call(installed.port, "POST", "/auth/token", login)[0] == 200
     with installed.serving():
         (task,) = call(installed.port, "GET", "/tasks", **bearer)[1]
         assert task["title"] == "Kept"
