@@ -1,7 +1,7 @@
 # make run: serve on port 8000, setting up what is missing. make test: run all tests.
 # make torture: break the service while clients write, on each database.
 # make fuzz: send thousands of calls made from the OpenAPI document to a server of its own.
-# make bench: compare with other stacks, in ROUNDS of about a minute; needs wrk and PostgreSQL.
+# make bench: compare with other stacks, in ROUNDS of about a minute, with PIN=pin pinned; needs wrk and PostgreSQL.
 PYTHON ?= python3
 ROUNDS ?= 9
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -26,7 +26,7 @@ fuzz: .venv/ready-for-tests
 	python -m tests.test_openapi
 
 bench: $(patsubst %, benchmarks/.venvs/%/ready, todo fastapi django)
-	benchmarks/.venvs/todo/bin/python benchmarks/bench.py $(ROUNDS)
+	benchmarks/.venvs/todo/bin/python benchmarks/bench.py $(ROUNDS) $(PIN)
 
 benchmarks/.venvs/%/ready: benchmarks/%.txt
 	$(PYTHON) -m venv $(@D)

@@ -1,4 +1,6 @@
-"""Compare Todo API with its peers: python bench.py [ROUNDS] prints one Markdown table.
+"""Compare Todo API with its peers: python bench.py [ROUNDS] [pin] prints one Markdown table.
+
+With `pin` each worker of every server keeps to one processor, and only lists and writes are measured.
 
 All servers are up during the whole run and one at a time is under load. In each round they take
 turns; a figure is the median of its rounds, a ratio the median of the rounds' ratios. wrk makes the
@@ -33,14 +35,16 @@ POSTGRES = os.environ.get("BENCH_POSTGRES_URL", "postgresql://127.0.0.1/postgres
 SECONDS = 1  # of a window of load
 THREADS = 4  # of wrk: connecting one after another, so that no worker accepts all connections
 WORKERS, LOGINS, MANY = 2, 24, 100_000
-SECRETS = {name: "a key of thirty-two bytes or more" for name in ("APP_SECRET_KEY", "SECRET_KEY")}
+SECRETS = dict.fromkeys(("APP_SECRET_KEY", "SECRET_KEY"), "a key of thirty-two bytes or more")
 PASSWORD = "correct horse"
 JSON = {"Content-Type": "application/json"}
 TICK = 1000 / os.sysconf("SC_CLK_TCK")  # milliseconds in a unit of /proc/PID/stat
 
 OURS, FASTAPI, DJANGO, FLASK = COLUMNS = "Todo API", "FastAPI", "Django REST", "bare Flask"
-POSTGRESQL, MILLION, BCRYPT = "on PostgreSQL", "beside a million tasks", "bcrypt alone"
-COLUMN = {name: name for name in COLUMNS} | {POSTGRESQL: OURS, MILLION: OURS, BCRYPT: FLASK}
+VARIANTS = POSTGRESQL, MILLION, MILLION_POSTGRESQL = "PostgreSQL", "million", "million, PostgreSQL"
+BCRYPT = "bcrypt alone"
+COLUMN = {name: name for name in COLUMNS} | dict.fromkeys(VARIANTS, OURS) | {BCRYPT: FLASK}
+PINNED = "pin" in sys.argv
 CAPTION = """
 Requests a second, with the CPU that the server and its children use for one, and errors if there
 were any. In bold: Todo API as a multiple of the peer, or a row as a multiple of the one it varies.
@@ -137,9 +141,9 @@ def serving(directory, command, settings):
 
 
 @contextmanager
-def postgres_database():
+def postgres_database(number):
     """Make a database on PostgreSQL and yield its URL."""
-    name = f"todo_bench_{os.getpid()}"
+    name = f"todo_bench_{os.getpid()}_{number}"
     query = ["psql", POSTGRES, "--quiet", "--command"]
     subprocess.run([*query, f"CREATE DATABASE {name}"], check=True)
     try:
@@ -148,26 +152,33 @@ def postgres_database():
         subprocess.run([*query, f"DROP DATABASE {name} WITH (FORCE)"], check=True)
 
 
-def commands(directory, postgres):
+def commands(directory, postgres, postgres_million):
     """Return how to serve what is in each column: a command and the settings it reads."""
     procfile = (HERE.parent / "Procfile").read_text().removeprefix("web: ")
-    *before, _, _ = shlex.split(procfile)  # gunicorn, of which each has its own, and what it serves
-    venvs, config = HERE / ".venvs", ["--config", str(HERE.parent / "gunicorn.conf.py")]
-    gunicorn, django = (
-        [*before, venvs / name / "bin/gunicorn", *config] for name in ("todo", "django")
+    before = shlex.split(procfile.partition("gunicorn")[0])  # of which each has its own
+    venvs = HERE / ".venvs"
+    gunicorn, flask, django = (
+        [*before, venvs / name / "bin/gunicorn", "--config", str(config)]
+        for name, config in (
+            ("todo", HERE.parent / "gunicorn.conf.py"),
+            ("todo", HERE / "peers.conf.py"),
+            ("django", HERE / "peers.conf.py"),
+        )
     )
     uvicorn = [venvs / "fastapi/bin/uvicorn", "--workers", str(WORKERS), "fastapi_tasks:app"]
     ours = [*gunicorn, "--pythonpath", str(HERE.parent), "todo:create_app()"]
     names = {"APP_DATABASE_URL": postgres, "DATABASE": f"{directory}/django.db"}
     common = os.environ | {"WEB_CONCURRENCY": str(WORKERS)} | SECRETS | names
+    common |= {"PIN_WORKERS": "1"} if PINNED else {}
     files = [f"sqlite:///{directory}/{name}.db" for name in ("ours", "million", "fastapi")]
     return {
         OURS: (ours, common | {"APP_DATABASE_URL": files[0]}),
         MILLION: (ours, common | {"APP_DATABASE_URL": files[1]}),
         POSTGRESQL: (ours, common),
+        MILLION_POSTGRESQL: (ours, common | {"APP_DATABASE_URL": postgres_million}),
         FASTAPI: (uvicorn, common | {"DATABASE_URL": files[2]}),
         DJANGO: ([*django, "django_tasks:application"], common),
-        FLASK: ([*gunicorn, "flask_constant:app"], common),
+        FLASK: ([*flask, "flask_constant:app"], common),
     }
 
 
@@ -175,14 +186,43 @@ def add_tasks(path, others):
     """Give the newest user of a file of ours many tasks, and a thousand to each of some others."""
     with closing(sqlite3.connect(path)) as file, file:
         (newest,) = file.execute("SELECT max(id) FROM users").fetchone()
-        counts = {newest + 1 + number: 1000 for number in range(others)}
-        users = ((user, f"{user}@others.example.com") for user in counts)
-        file.executemany("INSERT INTO users VALUES (?, ?, '')", users)
-        for user, count in (counts | {newest: MANY}).items():
-            tasks = ((user, f"Task {number + 1}") for number in range(count))
-            file.executemany(
-                "INSERT INTO tasks (user_id, title, done, version) VALUES (?, ?, false, 1)", tasks
-            )
+        file.executemany(
+            ADD_USER, ((newest + 1 + n, f"{n}@others.example.com") for n in range(others))
+        )
+        for user in range(newest, newest + 1 + others):
+            count = MANY if user == newest else 1000
+            tasks = ((user, f"Task {n}", f"task {n}", n) for n in range(1, count + 1))
+            file.executemany(ADD_TASK, tasks)
+        file.execute(f"UPDATE users SET change_number = {MANY} WHERE id >= {newest}")
+
+
+ADD_USER = "INSERT INTO users VALUES (?, ?, '', 0, 0)"
+ADD_TASK = (
+    "INSERT INTO tasks (user_id, title, title_folded, done, change_number)"
+    " VALUES (?, ?, ?, false, ?)"
+)
+ADD_MILLION = """
+INSERT INTO users SELECT 1000 + n, n || '@others.example.com', '', 0, 1000
+    FROM generate_series(1, 1000) n;
+INSERT INTO tasks (user_id, title, title_folded, done, change_number)
+    SELECT 1000 + n % 1000 + 1, 'Task ' || n, 'task ' || n, false, n / 1000 + 1
+    FROM generate_series(1, 1000000) n;
+"""
+
+
+def add_million(url):
+    """Add a million tasks of others to a database on PostgreSQL, and what its planner knows of them."""
+    for command in (ADD_MILLION, "VACUUM ANALYZE"):
+        subprocess.run(["psql", url, "--quiet", "--command", command], check=True)
+
+
+def pin(server):
+    """Keep each worker of a server to one processor, all of its threads."""
+    workers = sorted(pid for pid, _ in server.processes() if pid != server.process.pid)
+    found = sorted(os.sched_getaffinity(0))
+    for at, worker in enumerate(workers):
+        for thread in Path(f"/proc/{worker}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {found[at % len(found)]})
 
 
 # --- Load -----------------------------------------------------------------------------------------
@@ -201,10 +241,11 @@ class Figures:
 def load(server, connections, path, user, title=None, **headers):
     """Get a path, or post a task of this title to it, for one window of load."""
     sent = ["GET"] if title is None else ["POST", json.dumps({"title": title})]
+    sent = ["VARY"] if path.endswith("?") else sent
     headers |= server.bearers[user] | (JSON if title else {})
     options = [f"-H{name}: {value}" for name, value in headers.items()]
     size = [f"-t{min(THREADS, connections)}", f"-c{connections}", f"-d{SECONDS}s", "--timeout=10s"]
-    url = f"http://127.0.0.1:{server.port}{path}"
+    url = f"http://127.0.0.1:{server.port}{path.removesuffix('?')}"
     command = ["wrk", *size, *options, "-s", HERE / "load.lua", url, "--", *sent]
     before = server.cpu()
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
@@ -213,10 +254,30 @@ def load(server, connections, path, user, title=None, **headers):
     return Figures(requests / lasted * 1e6, p50 / 1000, p99 / 1000, cpu, errors=int(errors))
 
 
-def load_unchanged(server):
-    """Get a list whose ETag is known."""
-    tag = server.call("GET", "/tasks", **server.bearers[10])[0]["ETag"]
-    return load(server, 32, "/tasks", 10, **{"If-None-Match": tag})
+def load_unchanged(server, path="/tasks"):
+    """Get a list whose ETag is known; who gives none sends the whole list."""
+    tag = server.call("GET", path, **server.bearers[10])[0]["ETag"] or '"1"'
+    return load(server, 32, path, 10, **{"If-None-Match": tag})
+
+
+def load_no_changes(server):
+    """Ask for changes of a list that has not changed."""
+    since = json.loads(server.call("GET", "/tasks/changes", **server.bearers[10])[1])["since"]
+    return load(server, 32, f"/tasks/changes?since={since}", 10)
+
+
+def load_beside_streams(server):
+    """Get a list while two hundred event streams are open, on which nothing happens."""
+    head = "GET /tasks/changes HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n"
+    head += f"Authorization: {server.bearers[100]['Authorization']}\r\n\r\n"
+    with ExitStack() as streams:
+        for _ in range(200):
+            one = streams.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            one.sendall(head.encode())
+            if b" 200 " not in one.recv(4096):
+                raise RuntimeError("a stream was refused")
+        time.sleep(1)  # until all have told their first event
+        return replace(load(server, 32, "/tasks", 10), cpu=0)
 
 
 def load_posts(server, connections):
@@ -283,10 +344,20 @@ def measure(rounds, servers):
     first, last = "/tasks?limit=100", last_page(servers[OURS])
     three, four = (OURS, FASTAPI, DJANGO), (OURS, FASTAPI, DJANGO, FLASK)
     page, idle = "page of 100 in 100,000: first", "GET /tasks, 10, 1 connection"
+    one = "another query each time, 1 connection, PostgreSQL"
+    ten, unchanged = "GET /tasks, 10 tasks", "GET /tasks, unchanged: 304"
     rows = [  # title, the title to compare it with, servers, what measures one
-        ("GET /tasks, 10 tasks", "", four, lambda s: load(s, 32, "/tasks", 10)),
+        (ten, "", four, lambda s: load(s, 32, "/tasks", 10)),
         ("GET /tasks, 100 tasks", "", four, lambda s: load(s, 32, "/tasks", 100)),
-        ("GET /tasks, 304", "", (OURS, FLASK), load_unchanged),
+        (
+            "GET /tasks, 10, another query each time",
+            "",
+            three,
+            lambda s: load(s, 32, "/tasks?", 10),
+        ),
+        (unchanged, "", four, load_unchanged),
+        ("GET /tasks/changes, nothing new", unchanged, (OURS,), load_no_changes),
+        ("GET /tasks, 10, beside 200 idle streams", ten, (OURS,), load_beside_streams),
         ("GET /tasks/10", "", four, lambda s: load(s, 32, "/tasks/10", 10)),
         ("POST /tasks, 1 connection", "", three, lambda s: load_posts(s, 1)),
         ("POST /tasks, 8", "", three, lambda s: load_posts(s, 8)),
@@ -295,12 +366,23 @@ def measure(rounds, servers):
         (page, "", (OURS,), lambda s: load(s, 1, first, MANY)),
         ("page of 100 in 100,000: last", page, (OURS,), lambda s: load(s, 1, last, MANY)),
         ("first, beside 1,000,000 of others", page, (MILLION,), lambda s: load(s, 1, first, MANY)),
+        (one, "", (POSTGRESQL,), lambda s: load(s, 1, "/tasks?", 10)),
+        (
+            f"{one}, beside 1,000,000 of others",
+            one,
+            (MILLION_POSTGRESQL,),
+            lambda s: load(s, 1, "/tasks?", 10),
+        ),
         (idle, "", three, lambda s: load(s, 1, "/tasks", 10)),
         (f"{idle}, during 8 logins", idle, three, load_during_logins),
         ("login", "", (*three, BCRYPT), lambda s: time_logins(s) if s else time_bcrypt()),
         ("start to first answer", "", (OURS, FLASK), time_start),
         ("memory of a worker", "", four, lambda s: Figures(memory=s.memory())),
     ]
+    if PINNED:
+        rows = [
+            row for row in rows if re.match("(GET|POST) /tasks", row[0]) and "logins" not in row[0]
+        ]
     found = defaultdict(lambda: defaultdict(list))
     for turn in range(rounds):
         for title, _, names, measurement in rows:
@@ -341,15 +423,18 @@ def main(rounds):
     """Start the servers, fill them, measure, and print the table."""
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
-        postgres = stack.enter_context(postgres_database())
+        postgres = [stack.enter_context(postgres_database(number)) for number in range(2)]
         servers = {}
-        for name, (command, settings) in commands(directory, postgres).items():
+        for name, (command, settings) in commands(directory, *postgres).items():
             servers[name] = stack.enter_context(serving(directory, command, settings))
             for user in (0, 10, 100):  # in this order, so that the task 10 is of the user 10
                 servers[name].sign_up(user)
         for name, file, others in (OURS, "ours.db", 0), (MILLION, "million.db", 1000):
             servers[name].sign_up(MANY)
             add_tasks(f"{directory}/{file}", others)
+        add_million(postgres[1])
+        for server in servers.values() if PINNED else ():
+            pin(server)
         print("The servers are up and filled.", file=sys.stderr)
         rows = measure(rounds, servers)
         print("| | " + " | ".join(COLUMNS) + " |")
@@ -361,7 +446,7 @@ def main(rounds):
 
 
 if __name__ == "__main__":
-    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    asked = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit("ended early"))  # which ends the servers
     signal.alarm(120 + 120 * asked)
