@@ -1,29 +1,47 @@
 """How gunicorn serves: many threads in a worker, as those that wait cost little."""
 
 import os
+import socket
+import struct
 from contextlib import suppress
 
 preload_app = True  # an unusable setting stops the start once, with its one line
 threads = 256  # so that 200 slow clients leave some for the others
-worker_connections = 500  # with their files still under the usual limit of 1024
-keepalive = 620  # seconds: longer than any balancer keeps an idle connection, the longest 600
+worker_connections = 500  # which, with all else, stay under the usual limit of 1024 open files
+keepalive = 620  # seconds: more than any balancer keeps an idle connection, the longest 600
 control_socket_disable = True  # it wants a home directory to write to
-secure_scheme_headers = {}  # what proxies say is for APP_TRUSTED_PROXIES to believe, not for gunicorn
+secure_scheme_headers = {}  # what proxies say, APP_TRUSTED_PROXIES believes or not
 forwarder_headers = ""
 accesslog = "-"
 access_log_format = "%(t)s %({x-request-id}o)s %(m)s %({todo.path}e)s %(s)s %(M)sms"
+SILENCE = 20  # seconds that a client may keep a thread waiting in the middle of a request or answer
+
+
+def when_ready(server):
+    """Limit the silence of clients: connections take these options over from their listener."""
+    for listener in server.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            with suppress(OSError):  # on a system that counts time in another form
+                listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", SILENCE, 0))
+    server.log.error_log.addFilter(is_no_silent_client)
+
+
+def is_no_silent_client(record):
+    """Keep clients that fell silent out of the log, where gunicorn would write a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
 
 
 def pre_request(worker, req):
     """Close the connection after a body that may not be read whole, and have the answer say so."""
     headers = dict(req.headers)
-    if "TRANSFER-ENCODING" in headers or len(headers.get("CONTENT-LENGTH", "")) > 4:
+    if "TRANSFER-ENCODING" in headers or int(headers.get("CONTENT-LENGTH", 0)) >= 64 * 1024:
         req.force_close()
 
 
 def post_worker_init(worker):
     """Give event streams half of the threads, and end them when the worker is to stop."""
-    worker.wsgi.config.update(MAX_STREAMS=threads // 2, WORKER_IS_ALIVE=lambda: worker.alive)
+    streams = worker.cfg.threads // 2
+    worker.wsgi.config.update(MAX_STREAMS=streams, WORKER_IS_ALIVE=lambda: worker.alive)
 
 
 def post_fork(server, worker):

@@ -1760,6 +1760,10 @@ POLICY = (
     "connect-src 'self'; script-src 'self'; style-src 'self'; manifest-src 'self'; "
     "worker-src 'self'; img-src 'self'"
 )
+SAFETY = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+]
 SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
@@ -1789,7 +1793,7 @@ def send_swagger_ui(name: str) -> Response:
 def label_request() -> None:
     """Give each request its id, the client's own if it is sane, and the log a path on one line."""
     asked = request.headers.get("X-Request-Id", "")
-    g.request_id = asked if SANE_ID.fullmatch(asked) else uuid4().hex
+    g.request_id = asked if SANE_ID.fullmatch(asked) else os.urandom(16).hex()
     request.environ["todo.path"] = quote(request.path)
 
 
@@ -1797,15 +1801,10 @@ def label_request() -> None:
 def complete_response(response: Response) -> Response:
     """Add the headers that all answers have."""
     icons = " data:" if request.path == "/docs" else ""  # of Swagger UI
-    response.headers.update(
-        {
-            "X-Request-Id": g.request_id,
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": POLICY + icons,
-            "Referrer-Policy": "no-referrer",
-        }
-    )
-    response.headers.setdefault("Cache-Control", "private, no-cache")
+    policy = ("Content-Security-Policy", POLICY + icons)
+    response.headers.extend([("X-Request-Id", g.request_id), policy, *SAFETY])
+    if "Cache-Control" not in response.headers:
+        response.headers.add("Cache-Control", "private, no-cache")
     if "Allow" in response.headers and (methods := methods_here()):
         response.headers["Allow"] = ", ".join(sorted(methods))
     return response
