@@ -1444,7 +1444,7 @@ def conditions_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
 
 
 @cached(
-    LRUCache(16 * 2**20, getsizeof=lambda page: len(page[0]) + 4000),  # bytes, with the key's
+    LRUCache(8 * 2**20, getsizeof=lambda page: len(page[0]) + 4000),  # bytes, with the key's
     key=lambda query: (db.engine, g.user_id, g.change_number, query),
     lock=Lock(),
 )
