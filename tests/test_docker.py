@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import block
+from tests.deployment import PYTHON, block, need_python, need_root
 from tests.support import HERE, call, free_port, log_in, need, wait_for
 
 INCLUDED = "ca-certificates,python3,python3-venv"
-PYTHON = "/usr/bin/python3"  # Debian's own, as in the base
 OWNER = 10001
 DOCKER_RUN = argparse.ArgumentParser()
 DOCKER_RUN.add_argument("--detach", action="store_true")
@@ -141,8 +140,8 @@ def docker():
     """Docker's commands, with the service's source in `source`."""
     for tool in ("buildah", "debootstrap", "make"):
         need(tool, tool)
-    if os.geteuid() != 0:
-        pytest.skip("only root can make the base of an image")
+    need_python()
+    need_root()
     with tempfile.TemporaryDirectory() as directory:
         listed = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=HERE)
         for name in filter(lambda name: (HERE / name).exists(), listed.decode().splitlines()):

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import block, with_user
+from tests.deployment import PYTHON, block, need_python, need_root, with_user
 from tests.support import HERE, call, free_port, log_in, need
 
-PYTHON = "/usr/bin/python3"  # which others than root can run
 # What the unit says, as far as it can be had without systemd, in a mount namespace of its own.
 MOUNT = """set -e
 mount --bind "$STATE_DIRECTORY" "$STATE_DIRECTORY"
@@ -142,14 +141,10 @@ class Unit:
 @pytest.fixture(scope="module")
 def installed():
     """The unit, its service installed by the commands of the document."""
-    for tool, package in [
-        ("systemd-analyze", "systemd"),
-        ("make", "make"),
-        (PYTHON, "python3-venv"),
-    ]:
-        need(tool, package)
-    if os.geteuid() != 0:
-        pytest.skip("only root can confine a service as systemd does")
+    need("systemd-analyze", "systemd")
+    need("make", "make")
+    need_python()
+    need_root()
     # Not under /tmp, of which the service sees one of its own.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         (directory := Path(name)).chmod(0o755)
