@@ -1,5 +1,6 @@
 """The commands of docs/deployment.md that no other test runs: growing, backup, restore, settings."""
 
+import ctypes.util
 import re
 import signal
 import sqlite3
@@ -11,10 +12,41 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psycopg
+import pytest
 
 from tests.deployment import BLOCKS, block, with_user
-from tests.support import ACCOUNT, HERE, PASSWORD, environment, log_in, need, serving, wait_for
+from tests.support import (
+    ACCOUNT,
+    HERE,
+    PASSWORD,
+    command,
+    environment,
+    free_port,
+    log_in,
+    need,
+    serving,
+    wait_for,
+)
 
+# Lets a command run where no file can be locked, as on some network file systems.
+UNLOCKED = """
+import ctypes, os, sys
+seccomp = ctypes.CDLL("libseccomp.so.2")
+ALLOW, REFUSE, ENOLCK, EQUAL, F_SETLK, F_SETLKW = 0x7FFF0000, 0x50000, 37, 4, 6, 7
+
+class Comparison(ctypes.Structure):
+    _fields_ = [("argument", ctypes.c_uint), ("operator", ctypes.c_int)]
+    _fields_ += [("value", ctypes.c_uint64), ("mask", ctypes.c_uint64)]
+
+seccomp.seccomp_init.restype = ctypes.c_void_p
+context = ctypes.c_void_p(seccomp.seccomp_init(ctypes.c_uint32(ALLOW)))
+number = seccomp.seccomp_syscall_resolve_name(b"fcntl")
+for asked in (F_SETLK, F_SETLKW):
+    given = (context, ctypes.c_uint32(REFUSE | ENOLCK), number, 1)
+    assert not seccomp.seccomp_rule_add_array(*given, (Comparison * 1)(Comparison(1, EQUAL, asked)))
+assert not seccomp.seccomp_load(context)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 ELSEWHERE = ("make .env\n", "docker ", "make .venv/ready", "env $(grep")  # run by other tests
 
 
@@ -178,6 +210,22 @@ def test_postgresql_is_backed_up_under_load_and_restored(postgresql, tmp_path):
         after = titles(server, client.bearer)
     assert after == client.titles[: len(after)]
     assert len(after) >= len(before)
+
+
+def test_a_file_that_cannot_be_locked_stops_the_start_with_one_line(tmp_path):
+    if not ctypes.util.find_library("seccomp"):
+        pytest.skip("no libseccomp: sudo apt-get install libseccomp2")
+    ended = subprocess.run(
+        [sys.executable, "-c", UNLOCKED, "sh", "-c", f"exec {command(tmp_path)}"],
+        cwd=tmp_path,
+        env=environment(free_port()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = "APP_DATABASE_URL cannot be used: database is locked\n"
+    assert (ended.returncode, ended.stderr) == (3, said)
 
 
 def test_a_changed_setting_needs_a_restart(tmp_path):
