@@ -97,7 +97,9 @@ def test_an_answer_keeps_its_word_about_the_connection(
 
 
 @pytest.mark.parametrize("form", [plain, chunked])
-@pytest.mark.parametrize(("size", "status"), zip(SIZES, [201, 201, 413, 413], strict=True))
+@pytest.mark.parametrize(
+    ("size", "status"), [(20, 201), (2**16, 201), (2**16 + 1, 413), (3 * 2**20, 413)]
+)
 def test_a_body_has_at_most_64_kib(server, bearer, form, size, status):
     headers, body = form(size)
     headers |= {"Authorization": bearer["full"], "Content_Type": JSON}
