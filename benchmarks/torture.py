@@ -278,7 +278,7 @@ def torture(database, directory, faults, writes, fault_count, clients=12, hosts=
             writer.finish()
             writer.compare(writer.listed(), writer.tasks)
         for follower in followers:
-            wait_for(follower.is_equal, what=f"all that changed, for {follower.name},")
+            wait_for(follower.is_equal, 90, f"all that changed, for {follower.name},")
             follower.finish()
         return report(writers, fault_count)
     finally:
