@@ -3,16 +3,19 @@
 import json
 import os
 import signal
+import socket
 import statistics
+import struct
 import subprocess
 import time
 from contextlib import ExitStack
 from http.client import HTTPConnection
 
 import httpx
+import pytest
 from httpx_sse import connect_sse
 
-from tests.support import ACCOUNT, log_in, need, serving, wait_for
+from tests.support import ACCOUNT, free_port, log_in, need, serving, wait_for
 
 
 class Stream:
@@ -101,19 +104,21 @@ def test_a_stream_ends_with_its_session(tmp_path):
                 assert time.monotonic() < began + 2
 
 
-def test_a_worker_keeps_half_of_its_threads_and_takes_back_those_of_clients_that_left(tmp_path):
-    with serving(tmp_path) as server, ExitStack() as opened:
+@pytest.mark.parametrize("leave", ["closes", "crashes"])
+def test_half_of_the_threads_stream_and_a_client_that_left_frees_its_own(tmp_path, leave):
+    port = free_port()
+    few = {"GUNICORN_CMD_ARGS": f"--bind 127.0.0.1:{port} --threads 8"}
+    with serving(tmp_path, port=port, **few) as server, ExitStack() as opened:
         bearer = log_in(server.port)
-        streams = []
-        while (stream := opened.enter_context(Stream(server, bearer))).answer.status == 200:
-            streams.append(stream)
-            assert len(streams) < 1000
-        assert stream.answer.status == 503
-        assert int(stream.answer.headers["Retry-After"]) > 0
-        for _ in range(20):
-            assert server.call("GET", "/tasks", **bearer)[0] == 200
-            assert server.call("GET", "/tasks/changes", **bearer)[0] == 200
-        opened.close()
+        streams = [opened.enter_context(Stream(server, bearer)) for _ in range(5)]
+        assert [stream.answer.status for stream in streams] == [200] * 4 + [503]
+        assert int(streams[-1].answer.headers["Retry-After"]) > 0
+        for path in ("/tasks", "/tasks/changes"):
+            assert server.call("GET", path, **bearer)[0] == 200
+        if leave == "crashes":  # so that its system answers with a reset
+            reset = struct.pack("ii", 1, 0)
+            streams[0].connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        streams[0].__exit__()
 
         def is_free_again():
             with Stream(server, bearer) as stream:
