@@ -1271,10 +1271,9 @@ def store_password(connection: sa.Connection, user_id: int, password_hash: str) 
     connection.execute(sa.delete(Session).where(Session.user_id == user_id))
 
 
-@api.before_request
 def refuse_registration() -> None:
-    """Refuse new accounts where that is set, whatever is sent."""
-    if request.endpoint == "api.register" and current_app.config["APP_REGISTRATION"] == "closed":
+    """Refuse new accounts before anything that was sent is read."""
+    if request.endpoint == "api.register":
         refuse(403, "Registration is closed")
 
 
@@ -1901,6 +1900,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.url_map.converters["default"] = IdConverter
     app.register_blueprint(api)
     app.register_error_handler(Exception, answer_error)
+    if settings.registration == "closed":
+        app.before_request(refuse_registration)
     app.url_map.merge_slashes = False  # which would redirect to whichever host a request names
     if behind := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(
