@@ -50,8 +50,10 @@ class Host:
         self.process.wait(60)
 
     def restart(self):
+        """Stop it and start it again; one fault at a time, so wait until it has its database."""
         self.stop()
         self.start()
+        self.processes()
 
     def kill_worker(self):
         """Kill a worker and wait until another has taken its place."""
@@ -64,7 +66,7 @@ class Host:
         task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
 
         def found():
-            assert self.process.poll() is None, self.log()
+            assert self.process.poll() is None, self.log()[-2000:]
             children = set(task.read_text().split())
             return len(children) >= self.workers and children
 
@@ -285,7 +287,8 @@ def torture(database, directory, faults, writes, fault_count, clients=12, hosts=
         for server in servers:
             server.stop()
         for server in servers:
-            assert "Traceback" not in server.log(), server.log()
+            _, found, rest = server.log().partition("Traceback")
+            assert not found, rest[:5000]
 
 
 def report(writers, faults):
