@@ -1,0 +1,36 @@
+// Taking changes back, and deciding on those that the server refused.
+
+import { changes, drop, find, make, save } from "./queue.js";
+
+const pick = (task, fields) =>
+  Object.fromEntries(Object.keys(fields).map((name) => [name, task[name] ?? null]));
+
+const inverse = {
+  add: ({ key, title }) => make("delete", { tasks: [{ id: key, title, done: false }], count: 0 }),
+  edit({ id, task, fields }) {
+    make("edit", { id, task: { ...task, ...fields }, fields: pick(task, fields) });
+  },
+  delete(change) {
+    const now = find(change.key);
+    if (now && !now.started) return drop(change.key);
+    const isUnderWay = now && !now.sent;
+    const gone = isUnderWay ? now.tasks.slice(0, now.count + 1) : (now ?? change).tasks;
+    if (isUnderWay) save({ ...now, tasks: gone });
+    for (const { title, due, done } of gone) make("add", { title, due, done });
+  },
+};
+
+/** Make the change that takes another one back; what is held was not sent, and is dropped. */
+export const takeBack = (change) => inverse[change.kind](change);
+
+/** Try a refused change again; where it met another's change, over that one. */
+export function retry({ why, now, ...change }) {
+  const seen = why !== 412 ? {} : change.tasks ? { tasks: [now] } : { task: now };
+  save({ ...change, ...seen });
+}
+
+/** Drop a refused change, and those of a task that it does not add. */
+export function discard({ key }) {
+  const isOf = ({ id, tasks = [] }) => [id, ...tasks.map((task) => task.id)].includes(key);
+  for (const change of [{ key }, ...changes().filter(isOf)]) drop(change.key);
+}
