@@ -222,18 +222,26 @@ def prepare_connections(engine: sa.Engine, reads_only: bool) -> None:
 
 
 def guard_file(engine: sa.Engine) -> None:
-    """Lend no connection of SQLite while the file at its path is not the one that was opened.
+    """Neither open nor lend a connection of SQLite while its path does not lead to the file of before.
 
-    What is written to a file that was moved, deleted or replaced, nobody would read again.
+    What is written to a file that was moved, deleted or replaced, nobody would read again; and to
+    open another one in its place deletes what the log beside it still holds.
     """
     opened = os.stat(engine.url.database)
 
-    @sa.event.listens_for(engine, "checkout")
-    def on_checkout(*_: Any) -> None:
+    def check(*_: Any) -> None:
         with suppress(OSError):
             if os.path.samestat(os.stat(engine.url.database), opened):
                 return
         raise sqlite3.OperationalError("the database file was moved, deleted or replaced")
+
+    def on_error(context: Any) -> None:
+        if type(context.original_exception) is sqlite3.DatabaseError:  # the file is broken
+            context.is_disconnect = True  # so that what is cached of it goes
+
+    sa.event.listen(engine, "do_connect", check)
+    sa.event.listen(engine, "checkout", check)
+    sa.event.listen(engine, "handle_error", on_error)
 
 
 def explain(error: Exception) -> str:
@@ -1770,7 +1778,7 @@ SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 def read_health(query: AnyQuery) -> dict[Literal["status"], Literal["ok"]]:
     """Tell whether the database answers."""
     with reading() as connection:
-        connection.execute(sa.select(1))
+        connection.execute(sa.select(schema_version))
     return {"status": "ok"}
 
 
