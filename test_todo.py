@@ -1205,6 +1205,7 @@ def test_lists_and_their_pages(four, query, found):
             answer = four.get(path)
             assert len(answer.json) <= limit
             walked += "".join(task["title"][0] for task in answer.json)
+            assert len(walked) <= 4
             link = answer.headers.get("Link")
             path = link and re.fullmatch(r'<(/tasks\?[^>]+)>; rel="next"', link)[1]
         assert walked == found
@@ -1284,6 +1285,7 @@ def test_a_cursor_is_right_under_inserts_and_deletes(ada, sort, order, rest):
     while following:
         page = ada.get(following)
         seen += [task["title"] for task in page.json]
+        assert len(seen) <= 8
         following = re.match("<(.+?)>|", page.headers.get("Link", ""))[1]
     assert seen == rest
 
