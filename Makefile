@@ -44,5 +44,5 @@ benchmarks/.venvs/%/ready: benchmarks/%.txt
 
 # Written whole or not at all, readable by its owner alone.
 .env:
-	@umask 077 && key=$$(python -c 'import secrets; print(secrets.token_urlsafe(48))') && \
+	@umask 077 && key=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(48))') && \
 	sed "s/^APP_SECRET_KEY=.*/APP_SECRET_KEY=$$key/" .env.example > .env.new && mv .env.new .env

@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 from contextlib import suppress
+from threading import BoundedSemaphore
 
 preload_app = True  # an unusable setting stops the start once, with its one line
 threads = 256  # so that 200 slow clients leave some for the others
@@ -40,8 +41,8 @@ def pre_request(worker, req):
 
 def post_worker_init(worker):
     """Give event streams half of the threads, and end them when the worker is to stop."""
-    streams = worker.cfg.threads // 2
-    worker.wsgi.config.update(MAX_STREAMS=streams, WORKER_IS_ALIVE=lambda: worker.alive)
+    worker.wsgi.extensions["streams"] = BoundedSemaphore(worker.cfg.threads // 2)
+    worker.wsgi.config["WORKER_IS_ALIVE"] = lambda: worker.alive
 
 
 def post_fork(server, worker):

@@ -14,9 +14,10 @@ Every answer from 400 up is JSON with "detail": a sentence, or for 422 a list of
 Read from the top: what a section uses stands above it. Three ideas carry it:
 
 1. A view is its annotations: `endpoint` makes validation, answer and documentation from them.
-2. Who calls is known before a view runs: `authenticate` alone refuses callers, and sets `g.user_id`.
+2. A view with a scope runs only after `authenticate`, which sets `g.user_id`: whose tasks these are.
 3. A request that changes a user's tasks takes the user's next change number, in the same
-   transaction (`changing`). It is the ETag of tasks and lists, and the order of /tasks/changes.
+   transaction (`changing`), and leaves it on them. So a task's ETag is its own number, a list's is
+   its user's, and /tasks/changes tells what came after a number.
 """
 
 import hashlib
@@ -164,22 +165,22 @@ LIVENESS = {  # when a connection of PostgreSQL is given up, in seconds; a URL m
     "keepalives_count": 2,
     "tcp_user_timeout": 4000,  # in milliseconds
 }
-BEGIN = {  # sets nothing beyond the transaction, after which a pooler serves somebody else
+BEGIN = {  # SET LOCAL, as behind a pooler a session is everybody's
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
 }
-BEGIN_ALONE = {
+BEGIN_MIGRATION = {
     "sqlite": "BEGIN IMMEDIATE",
-    "postgresql": "BEGIN; SELECT pg_advisory_xact_lock(7368)",
+    "postgresql": "BEGIN; SELECT pg_advisory_xact_lock(7368)",  # any fixed number
 }
 
 
-def describe_pool(size: int, most: int) -> dict[str, Any]:
-    """Return the options of an engine that keeps some connections, lends more, and never waits long.
+def pool_options(kept: int, most: int) -> dict[str, Any]:
+    """Return the options of an engine: connections to keep, to open at most, five seconds to wait.
 
     Values stay out of what it logs: titles and hashes of passwords have no place there.
     """
-    pool = {"pool_size": size, "max_overflow": most - size, "pool_use_lifo": True}
+    pool = {"pool_size": kept, "max_overflow": most - kept, "pool_use_lifo": True}
     return pool | {"pool_timeout": 5, "hide_parameters": True}
 
 
@@ -193,16 +194,14 @@ def configure_engines(url: str) -> dict[str, Any]:
     if url.startswith("sqlite"):
         return {
             "SQLALCHEMY_DATABASE_URI": url,
-            "SQLALCHEMY_ENGINE_OPTIONS": describe_pool(1, most=1),
-            "SQLALCHEMY_BINDS": {"reader": describe_pool(5, most=10) | {"url": url}},
+            "SQLALCHEMY_ENGINE_OPTIONS": pool_options(1, most=1),
+            "SQLALCHEMY_BINDS": {"reader": pool_options(5, most=10) | {"url": url}},
         }
-    fixed = {"client_encoding": "utf8", "prepare_threshold": None}  # nothing is prepared
+    fixed = {"client_encoding": "utf8", "prepare_threshold": None}  # for poolers
     arguments = {"connect_args": LIVENESS | read_postgresql_url(url) | fixed}
     return {
         "SQLALCHEMY_DATABASE_URI": "postgresql+psycopg://",
-        "SQLALCHEMY_ENGINE_OPTIONS": describe_pool(2, most=10)
-        | {"pool_pre_ping": True}
-        | arguments,
+        "SQLALCHEMY_ENGINE_OPTIONS": pool_options(2, most=10) | {"pool_pre_ping": True} | arguments,
     }
 
 
@@ -224,8 +223,8 @@ def prepare_connections(engine: sa.Engine, reads_only: bool) -> None:
 def guard_file(engine: sa.Engine) -> None:
     """Neither open nor lend a connection of SQLite while its path does not lead to the file of before.
 
-    What is written to a file that was moved, deleted or replaced, nobody would read again; and to
-    open another one in its place deletes what the log beside it still holds.
+    Writes to a file that was moved, deleted or replaced would be lost; and opening another file in
+    its place deletes what the log beside it still holds. SQLAlchemy takes the error for SQLite's.
     """
     opened = os.stat(engine.url.database)
 
@@ -246,12 +245,15 @@ def guard_file(engine: sa.Engine) -> None:
 
 def explain(error: Exception) -> str:
     """Return what a driver says, without the names and values that it quotes."""
-    said = str(getattr(error, "orig", error)) or "No connection was free for five seconds"
+    said = str(getattr(error, "orig", error))
     return re.sub(r"""(["']).*?\1""", "…", said.partition("\n")[0])
 
 
 def connect(engine: sa.Engine) -> sa.Connection:
-    """Lend a connection; where the server has no more of them, wait for one that is in use."""
+    """Lend a connection; where the server has no more of them, wait for one that is in use.
+
+    The server tells this by its text alone, which is recognised in English.
+    """
     for _ in range(50):
         try:
             return engine.connect()
@@ -280,7 +282,7 @@ def writing() -> Iterator[sa.Connection]:
 BigId = Annotated[int, mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"))]
 Number = Annotated[int, mapped_column(sa.BigInteger)]
 UserId = Annotated[int, mapped_column(sa.BigInteger, sa.ForeignKey("users.id", ondelete="CASCADE"))]
-NO_ID_TWICE = {"sqlite_autoincrement": True}  # or the token of a deleted user opens the next one
+NEVER_REUSE_IDS = {"sqlite_autoincrement": True}  # or a new user's account opens to old tokens
 
 
 def fold(text: str) -> str:
@@ -294,7 +296,7 @@ class User(db.Model):
     `change_number` counts the requests that changed its tasks, `password_number` its passwords.
     """
 
-    __tablename__, __table_args__ = "users", NO_ID_TWICE
+    __tablename__, __table_args__ = "users", NEVER_REUSE_IDS
     id: Mapped[BigId] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]
@@ -305,10 +307,11 @@ class User(db.Model):
 class Session(db.Model):
     """A login or, with a name, a key; times are in Unix seconds.
 
-    `generation` counts how often a login was refreshed, the last time at `refreshed_at`.
+    `generation` counts how often a login was refreshed: last at `refreshed_at`, and the time before
+    at `refreshed_before`.
     """
 
-    __tablename__, __table_args__ = "sessions", NO_ID_TWICE
+    __tablename__, __table_args__ = "sessions", NEVER_REUSE_IDS
     id: Mapped[BigId] = mapped_column(primary_key=True)
     user_id: Mapped[UserId] = mapped_column(index=True)
     name: Mapped[str | None]
@@ -316,6 +319,7 @@ class Session(db.Model):
     created_at: Mapped[Number]
     generation: Mapped[Number] = mapped_column(default=0)
     refreshed_at: Mapped[Number] = mapped_column(index=True)
+    refreshed_before: Mapped[Number] = mapped_column(default=0)
 
 
 DUE_LAST = sa.literal_column("coalesce(due, '9999-12-31')", sa.Date)  # sorts the undated last
@@ -343,7 +347,7 @@ class Task(db.Model):
         sa.Index("ix_tasks_done_due", "user_id", "done", DUE_LAST, "id"),
         sa.Index("ix_tasks_change_number", "user_id", "change_number", "id"),
         sa.Index("ix_tasks_idempotency_key", "user_id", "idempotency_key", unique=True),
-        NO_ID_TWICE,
+        NEVER_REUSE_IDS,
     )
 
 
@@ -369,8 +373,10 @@ def fold_titles(connection: sa.Connection) -> None:
         )
 
 
-# What leads from a version to the next: SQL of both databases, or functions. A step stays as it was
-# released. Version 1 has no table of its version.
+# What leads from a version to the next: SQL of both databases, or functions. To change a table,
+# change its model and append a step. A step gives a new column the default of the model, creates its
+# own indexes, and takes new change numbers where tasks look different afterwards, as clients hold
+# the old ones as ETags. A released step stays as it is. Version 1 has no table of its version.
 STEPS = {
     1: [
         # A session ends with its row, no longer by its copy of the password's hash.
@@ -380,6 +386,7 @@ STEPS = {
         "ALTER TABLE sessions ADD COLUMN name VARCHAR",
         "ALTER TABLE sessions ADD COLUMN created_at BIGINT DEFAULT 0 NOT NULL",
         "UPDATE sessions SET created_at = refreshed_at",
+        "ALTER TABLE sessions ADD COLUMN refreshed_before BIGINT DEFAULT 0 NOT NULL",
         "ALTER TABLE users ADD COLUMN password_number BIGINT DEFAULT 0 NOT NULL",
         "ALTER TABLE users ADD COLUMN change_number BIGINT DEFAULT 0 NOT NULL",
         # Change numbers begin above the versions of tasks, which clients may hold as ETags.
@@ -414,13 +421,17 @@ def check_server(connection: sa.Connection) -> None:
 def bring_up_to_date(connection: sa.Connection) -> None:
     """Create the tables, or take those of an earlier version step by step to the newest."""
     tables = sa.inspect(connection).get_table_names()
-    version = NEWEST if "users" not in tables else 1
+    version = 1 if "users" in tables else NEWEST
     if "schema_version" in tables:
-        version = connection.scalar(sa.select(schema_version.c.version))
+        version = connection.scalar(sa.select(schema_version.c.version)) or version
     if version > NEWEST:
         stop(f"APP_DATABASE_URL: its version is {version}, but this program knows up to {NEWEST}")
-    for step in [step for earlier in range(version, NEWEST) for step in STEPS[earlier]]:
-        step(connection) if callable(step) else connection.execute(sa.text(step))
+    for earlier in range(version, NEWEST):
+        for step in STEPS[earlier]:
+            if callable(step):
+                step(connection)
+            else:
+                connection.execute(sa.text(step))
     db.metadata.create_all(connection)
     if version < NEWEST or "schema_version" not in tables:
         connection.execute(sa.delete(schema_version))
@@ -443,12 +454,12 @@ def open_database() -> None:
             check_server(connection)
             if db.engine.name == "sqlite":  # another start may need longer than a request may wait
                 connection.exec_driver_sql("PRAGMA busy_timeout = 60000")
-            connection.exec_driver_sql(BEGIN_ALONE[db.engine.name])
+            connection.exec_driver_sql(BEGIN_MIGRATION[db.engine.name])
             bring_up_to_date(connection)
             connection.commit()
     except sa.exc.DBAPIError as error:
         stop(f"APP_DATABASE_URL cannot be used: {explain(error)}")
-    db.engine.dispose()
+    db.engine.dispose()  # with what is set above; from here on, `BEGIN` begins each transaction
     begin = BEGIN[db.engine.name]
     sa.event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     for engine in db.engines.values() if db.engine.name == "sqlite" else ():
@@ -459,11 +470,13 @@ def open_database() -> None:
 SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
 INVISIBLE = r"\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-TAG = re.compile(r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"')  # without what a proxy made of it
+TAG = re.compile(
+    r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"'
+)  # a proxy that compresses appends -gzip
 
 
 def digest(content: bytes) -> str:
-    """Return a short name of what is long, or must not be shown."""
+    """Return a hash of 128 bits in hexadecimal."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
@@ -473,6 +486,15 @@ def read_date(value: Any) -> date:
         with suppress(ValueError):
             return date.fromisoformat(value)
     raise PydanticCustomError("date_parsing", "Input should be a date as YYYY-MM-DD")
+
+
+def read_number(value: Any) -> Any:
+    """Read a number that is written in digits, and not as in 1_0 or +1, which Python reads too."""
+    if isinstance(value, str):
+        if not re.fullmatch("[0-9]{1,30}", value):
+            raise PydanticCustomError("int_parsing", "Input should be a number, written in digits")
+        return int(value)
+    return value
 
 
 def read_cursor(text: str) -> tuple[date, int]:
@@ -490,13 +512,16 @@ def write_cursor(due: date, task_id: int) -> str:
 
 
 def read_tags(header: str) -> list[int] | None:
-    """Return the change numbers that If-Match names (RFC 9110 §13.1.1); None is any, as is `*`."""
+    """Return the change numbers that If-Match names (RFC 9110 §13.1.1); None is any, as is `*`.
+
+    Weak ones count as well, against the RFC: a proxy that compresses makes them of ours.
+    """
     numbers = [int(tag) for tag in TAG.findall(header) if re.fullmatch("[0-9]{1,18}", tag)]
     return None if header.strip() == "*" else numbers
 
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-Line = Annotated[
+VisibleText = Annotated[
     str,
     pydantic.StringConstraints(strip_whitespace=True, min_length=1),
     Field(pattern=rf"^[^\x00]*[^{INVISIBLE}][^\x00]*$", max_length=255, examples=["API review"]),
@@ -511,8 +536,8 @@ Scope = Annotated[str, Field(json_schema_extra={"pattern": f"^(({'|'.join(SCOPES
 KeyScope = Annotated[str, Field(json_schema_extra={"pattern": "^(tasks:(read|write)( |$))*$"})]
 Date = Annotated[date, BeforeValidator(read_date), Field(examples=["2026-11-30"])]
 Flag = Annotated[Literal["true", "false"], AfterValidator(lambda text: text == "true")]
-Limit = Annotated[int, Field(ge=1, le=1000)]
-Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(read_number)]
+Whole = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(read_number)]
 Cursor = Annotated[Any, BeforeValidator(read_cursor), pydantic.WithJsonSchema({"type": "string"})]
 Id = Annotated[str, Field(pattern="^[1-9][0-9]{0,17}$"), AfterValidator(int)]
 IfMatch = Annotated[str, AfterValidator(read_tags)]
@@ -607,14 +632,14 @@ class Claims(Form):
 class KeyCreate(Schema):
     """A key for a script, by default for all that the token may do but the account."""
 
-    name: Line
+    name: VisibleText
     scope: KeyScope = ""
 
 
 class TaskCreate(Schema):
     """A new task."""
 
-    title: Line
+    title: VisibleText
     done: bool = False
     due: Date | None = None
 
@@ -692,7 +717,10 @@ class KeyMade(KeyRead):
 
 @dataclass
 class TaskRead:
-    """A task; without a due date it has no `due`, nor does the document of the API name a default."""
+    """A task; without a due date it has no `due`.
+
+    Such fields have a factory, as the document of the API would show None as their default.
+    """
 
     id: int
     title: str
@@ -737,8 +765,13 @@ class Invalid:
 
 # --- Errors: one envelope for every failure -------------------------------------------------------
 PROBLEMS = 10  # that a 422 tells one by one
-TROUBLE = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)  # of the database
-BUGS = (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
+DATABASE_ERRORS = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+OUR_MISTAKES = (  # those of them that tell of no trouble of the database
+    sa.exc.IntegrityError,
+    sa.exc.ProgrammingError,
+    sa.exc.DataError,
+    sa.exc.NotSupportedError,
+)
 
 
 class Refusal(HTTPException):
@@ -757,7 +790,7 @@ def refuse(
 
 
 def refuse_token() -> NoReturn:
-    """Refuse a token; whatever is wrong with it, its bearer learns the same (RFC 6750 §3.1)."""
+    """Refuse a token, without telling what is wrong with it (RFC 6750 §3.1)."""
     refuse(401, "Invalid token", "invalid_token")
 
 
@@ -776,7 +809,7 @@ def refuse_input(error: pydantic.ValidationError, *place: str) -> NoReturn:
 
 def explain_failure(error: Exception) -> Refusal:
     """Log what is no refusal, with the id of its request; return what the client may know of it."""
-    if isinstance(error, TROUBLE) and not isinstance(error, BUGS):
+    if isinstance(error, DATABASE_ERRORS) and not isinstance(error, OUR_MISTAKES):
         current_app.logger.error("Request %s: %s", g.request_id, explain(error))
         return Refusal(503, "The database does not answer", "temporarily_unavailable", 5)
     current_app.logger.error("Request %s", g.request_id, exc_info=error)
@@ -805,7 +838,13 @@ def answer_error(error: Exception) -> Response:
 # --- Who is calling: tokens, sessions, scopes -----------------------------------------------------
 jwt = JWTManager()
 CALLER = (
-    sa.select(User.id, User.email, User.change_number, Session.id.label("session_id"))
+    sa.select(
+        User.id,
+        User.email,
+        User.password_number,
+        User.change_number,
+        Session.id.label("session_id"),
+    )
     .outerjoin(Session, sa.and_(Session.user_id == User.id, Session.id == sa.bindparam("session")))
     .where(User.id == sa.bindparam("user"))
 )
@@ -851,7 +890,7 @@ def find_caller(claims: Claims) -> sa.Row:
 
 
 def authenticate(scope: str) -> None:
-    """Set `g.user_id`, `g.email`, `g.change_number` and `g.claims` by a bearer token.
+    """Set `g.user_id`, `g.change_number`, `g.caller` and `g.claims` by a bearer token.
 
     401 without a good token of a living session (RFC 6750 §3), 404 if its user is gone, 403 if it
     lacks the scope.
@@ -860,8 +899,8 @@ def authenticate(scope: str) -> None:
     if scheme.lower() != "bearer" or not token.strip():
         refuse(401, "Not authenticated")
     g.claims = read_token(token.strip(), "access")
-    caller = find_caller(g.claims)
-    g.user_id, g.email, g.change_number = caller.id, caller.email, caller.change_number
+    g.caller = find_caller(g.claims)
+    g.user_id, g.change_number = g.caller.id, g.caller.change_number
     if scope not in g.claims.scope.split():
         refuse(403, f"The token lacks the scope {scope}", "insufficient_scope")
 
@@ -877,10 +916,13 @@ def methods_here() -> set[str]:
 
 
 class IdConverter(UnicodeConverter):
-    """Matches what may be an id, but no word that is a route of its own, as in /tasks/changes."""
+    """Lets PATCH /tasks/changes be a 405, and not a task that is not found.
+
+    It takes any part of a path for an id, but not where the path is a route of its own.
+    """
 
     def to_python(self, value: str) -> str:
-        """Return the value, or tell that it is no id: so a wrong method there is a 405."""
+        """Return the value, or tell that it is no id."""
         if methods_here():
             raise NoMatch
         return value
@@ -892,13 +934,16 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
     `body` and `query` are schemas; other arguments come from the URL, or from the header of their
     name (`if_match`) and are None without it. Before anything is read, the caller has to have the
     scope, unless that is None. A view returns a value, a value and headers, None (204) or a
-    response.
+    response. The document of the API takes a view's own refusals, such as 409, from its docstring.
     """
 
     def decorate(view: Callable) -> Callable:
-        takes = {"query": Schema} | view.__annotations__
+        takes = {"query": Schema} | view.__annotations__  # without `query`, no parameter is allowed
         gives = TypeAdapter(takes.pop("return"))
-        kinds = {n: k if isinstance(k, type) else TypeAdapter(k) for n, k in takes.items()}
+        kinds = {
+            name: kind if isinstance(kind, type) else TypeAdapter(kind)
+            for name, kind in takes.items()
+        }
 
         @wraps(view)
         def answer(**path: str) -> Response:
@@ -918,7 +963,7 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
 
         answer.scope, answer.status = scope, status  # for `describe_view`, as the annotations are
         route(answer)
-        return view
+        return view  # which others may call as it is
 
     return decorate
 
@@ -940,7 +985,7 @@ def read_argument(name: str, kind: Any, path: dict[str, str]) -> Any:
 
 
 def read_fields(kind: type[Schema], fields: Any) -> Schema:
-    """Check the fields of a query or form; one that is sent twice becomes {}, which none may be."""
+    """Check the fields of a query or form; one that is sent twice is refused, as none may be {}."""
     sent = {name: values[0] if len(values) == 1 else {} for name, values in fields.lists()}
     return kind.model_validate_strings(sent)
 
@@ -957,7 +1002,7 @@ def read_body(kind: type[Schema]) -> Schema:
         raise
     except Exception:  # noqa: BLE001 - what servers raise here has no class in common
         refuse(400, "Bad Request")
-    if len(data) == current_app.config["MAX_CONTENT_LENGTH"]:  # where one in chunks was cut
+    if len(data) == current_app.config["MAX_CONTENT_LENGTH"]:  # where Flask cut one in chunks
         refuse(413, "Request Entity Too Large")
     if len(data) < (request.content_length or 0):
         refuse(400, "Incomplete body")
@@ -1000,26 +1045,28 @@ MINUTE = 60  # seconds
 
 
 class HashingQueue:
-    """Lets as many passwords be hashed at once as there are processors, and a few wait.
+    """Lets as many passwords be hashed at once as there are processors, and some wait.
 
-    As many as can be served in a few seconds: a hash of 12 rounds takes a quarter of a second, one
-    of 13 twice as long. The next is refused at once, as it would keep a thread from others.
+    A hash of 12 rounds takes a quarter of a second, one of 13 twice as long: so many may wait that
+    the last has its turn within four seconds. The next is refused at once, as it would only keep a
+    thread from others.
     """
 
     def __init__(self, rounds: int):
-        self.turns = BoundedSemaphore(os.cpu_count() or 1)
-        self.places = BoundedSemaphore(max(2, int(2 ** (17 - rounds))))
+        processors = os.cpu_count() or 1
+        self.hashing = BoundedSemaphore(processors)
+        self.admitted = BoundedSemaphore(processors * max(2, int(2 ** (16 - rounds))))
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for a turn, and have it for a block; 503 where too many wait."""
-        if not self.places.acquire(blocking=False):
+        if not self.admitted.acquire(blocking=False):
             refuse(503, "Too many passwords wait to be checked", "temporarily_unavailable", 5)
         try:
-            with self.turns:
+            with self.hashing:
                 yield
         finally:
-            self.places.release()
+            self.admitted.release()
 
 
 class MemoryAttempts:
@@ -1048,8 +1095,8 @@ class MemoryAttempts:
 class RedisAttempts:
     """The same for all workers and hosts, in sorted sets of Redis.
 
-    While Redis is in any trouble, which is logged once, it lets all attempts pass, as those of the
-    process are counted in its memory too. For five seconds it is not asked again.
+    Without an answer of Redis, whatever its trouble, the attempt passes here: the process counts it
+    as well. Redis is then not asked for five seconds, and its trouble is logged once.
     """
 
     def __init__(self, url: str):
@@ -1081,7 +1128,8 @@ class RedisAttempts:
         if time.monotonic() < self.ask_again_at:
             return None
         try:
-            answer, self.works = question(), True
+            answer = question()
+            self.works = True
         except self.failure as error:
             if self.works:
                 current_app.logger.error("APP_RATE_LIMIT_STORAGE does not work: %s", explain(error))
@@ -1090,7 +1138,7 @@ class RedisAttempts:
 
 
 class Throttle:
-    """Lets only so many attempts pass in a minute, of each kind and whose they are."""
+    """Lets only so many attempts pass in a minute, by kind and by key."""
 
     def __init__(self, storage: str):
         shared = [] if storage == "memory://" else [RedisAttempts(storage)]
@@ -1147,8 +1195,8 @@ def find_highest_cost() -> int:
 def check_password(email: str, password: str) -> sa.Row:
     """Return the user of an email and its password; 401 for a wrong one, 429 after ten a minute.
 
-    A refusal takes the same time without such a user, and whatever the cost of the hash is: one of
-    cost c, followed by those of c to n - 1, takes as long as one of n.
+    A refusal takes the same time without such a user, and whatever the cost of the hash: 2**cost
+    rounds are made up to 2**highest by dummies of 2**cost, 2**(cost + 1) ... 2**(highest - 1).
     """
     columns = (User.id, User.password_hash, User.password_number)
     with reading() as connection:
@@ -1158,9 +1206,10 @@ def check_password(email: str, password: str) -> sa.Row:
     with current_app.extensions["hashing"].turn():
         give_back = throttle.take("failed logins", {address: 100, f"{address} {email}": 10})
         if user and bcrypt.check_password_hash(user.password_hash, password):
-            give_back()
+            give_back()  # after all that decides: a second factor would be asked for above
             return user
-        for rounds in range(cost_of(user.password_hash), highest) if user else [highest]:
+        dummies = range(cost_of(user.password_hash), highest) if user else [highest]
+        for rounds in dummies:
             bcrypt.generate_password_hash(password, rounds)
     refuse(401, "Invalid credentials", "invalid_grant")
 
@@ -1174,7 +1223,7 @@ def narrow(asked: str, allowed: str) -> str:
     """Return the scope that is asked for (RFC 6749 §3.3), each once; by default all that may be."""
     scope = dict.fromkeys(asked.split() or allowed.split())
     if not scope or not scope.keys() <= set(allowed.split()):
-        refuse(400, f"scope may name {allowed}", "invalid_scope")
+        refuse(400, f"scope may name {allowed or 'nothing'}", "invalid_scope")
     return " ".join(scope)
 
 
@@ -1186,16 +1235,16 @@ def begin_session(connection: sa.Connection, user_id: int, scope: str, name: str
     return connection.execute(sa.insert(Session).returning(*SESSION_COLUMNS), session | times).one()
 
 
-def make_token(make: Callable, session: sa.Row, scope: str, **options: Any) -> str:
+def sign_token(create: Callable, session: sa.Row, scope: str, **options: Any) -> str:
     """Sign a token of a session; its scope may be narrower than the session's."""
     claims = {name: getattr(session, name) for name in ("id", "generation", "refreshed_at")}
-    return make(str(session.user_id), additional_claims=claims | {"scope": scope}, **options)
+    return create(str(session.user_id), additional_claims=claims | {"scope": scope}, **options)
 
 
 def answer_tokens(session: sa.Row, scope: str) -> tuple[Token, dict[str, str]]:
     """Answer with a pair of tokens of a session."""
-    access = make_token(create_access_token, session, scope)
-    again = make_token(create_refresh_token, session, session.scope)
+    access = sign_token(create_access_token, session, scope)
+    again = sign_token(create_refresh_token, session, session.scope)
     seconds = int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds())
     return Token(access, "bearer", seconds, again, scope), NO_STORE
 
@@ -1209,7 +1258,7 @@ def show_key(session: sa.Row) -> dict[str, Any]:
 def make_key(connection: sa.Connection, user_id: int, name: str, scope: str) -> KeyMade:
     """Begin a session that has a name and no end, and return its key."""
     session = begin_session(connection, user_id, scope, name)
-    key = make_token(create_access_token, session, scope, expires_delta=False)
+    key = sign_token(create_access_token, session, scope, expires_delta=False)
     return KeyMade(**show_key(session), key=key)
 
 
@@ -1221,7 +1270,7 @@ def lock_user(connection: sa.Connection, user: sa.Row) -> None:
 
 
 def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
-    """Begin a session; renew a hash whose cost is not the one set, clear sessions that are over."""
+    """Begin a session; renew a hash whose cost is not the one set, clear all sessions that are over."""
     scope, config = narrow(sent.scope, " ".join(SCOPES)), current_app.config
     user, renewed = check_password(sent.username, sent.password), None
     if cost_of(user.password_hash) != config["APP_BCRYPT_ROUNDS"]:
@@ -1249,10 +1298,12 @@ def refresh(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
     with writing() as connection:
         found = sa.select(*SESSION_COLUMNS).where(this).with_for_update()
         session = connection.execute(found).one_or_none() or refuse_token()
-        uses = session.generation - token.generation  # since the token was made
-        used_at = session.refreshed_at if uses == 1 else token.refreshed_at  # at the earliest
-        if uses == 0:
+        age = session.generation - token.generation
+        known = {1: session.refreshed_at, 2: session.refreshed_before}
+        used_at = known.get(age, token.refreshed_at)  # of older ones we only know when they began
+        if age == 0:
             values = {"generation": session.generation + 1, "refreshed_at": now}
+            values["refreshed_before"] = session.refreshed_at
             change = sa.update(Session).where(this).values(values).returning(*SESSION_COLUMNS)
             session = connection.execute(change).one()
         elif used_at <= now - MINUTE:
@@ -1317,13 +1368,13 @@ def revoke_token(body: Revocation) -> dict[str, str]:
 @endpoint(api.get("/auth/me"), scope="account")
 def read_account() -> AccountRead:
     """Return the caller's account."""
-    return AccountRead(g.user_id, g.email)
+    return AccountRead(g.user_id, g.caller.email)
 
 
 @endpoint(api.put("/auth/me/password"), scope="account")
 def change_password(body: PasswordChange) -> None:
     """Change the caller's password, which ends every session and key; 401, and in time 429."""
-    user = check_password(g.email, body.password)
+    user = check_password(g.caller.email, body.password)
     password_hash = hash_password(body.new_password)
     with writing() as connection:
         lock_user(connection, user)
@@ -1333,7 +1384,7 @@ def change_password(body: PasswordChange) -> None:
 @endpoint(api.delete("/auth/me"), scope="account")
 def delete_account(body: PasswordProof) -> None:
     """Delete the caller's account and all its tasks; 401, and in time 429."""
-    user = check_password(g.email, body.password)
+    user = check_password(g.caller.email, body.password)
     with writing() as connection:
         lock_user(connection, user)
         connection.execute(sa.delete(User).where(User.id == user.id))
@@ -1345,6 +1396,7 @@ def create_key(body: KeyCreate) -> Annotated[KeyMade, "Cache-Control"]:
     allowed = [scope for scope in g.claims.scope.split() if scope != "account"]
     scope = narrow(body.scope, " ".join(allowed))
     with writing() as connection:
+        lock_user(connection, g.caller)
         return make_key(connection, g.user_id, body.name, scope), NO_STORE
 
 
@@ -1394,14 +1446,14 @@ def changing(user_id: int) -> Iterator[tuple[sa.Connection, int]]:
         yield connection, number
 
 
-def show(row: sa.Row) -> TaskRead:
+def to_task(row: sa.Row) -> TaskRead:
     """Return the task of a row of TASK_COLUMNS."""
     return TaskRead(*row[:-1])
 
 
 def answer_task(row: sa.Row, **headers: str) -> tuple[TaskRead, dict[str, str]]:
     """Answer with a task, and its change number as its ETag."""
-    return show(row), headers | {"ETag": f'"{row.change_number}"'}
+    return to_task(row), headers | {"ETag": f'"{row.change_number}"'}
 
 
 def own_task(task_id: int) -> sa.ColumnElement[bool]:
@@ -1424,12 +1476,6 @@ def refuse_change(connection: sa.Connection, task_id: int) -> NoReturn:
     if find_task(connection, own_task(task_id)):
         refuse(412, "Task has changed")
     refuse(404, "Task not found")
-
-
-def values_of(body: TaskCreate | TaskChange) -> dict[str, Any]:
-    """Return the values of the columns that a body sets."""
-    sent = body.model_dump(exclude_unset=True)
-    return sent | ({"title_folded": fold(sent["title"])} if "title" in sent else {})
 
 
 def conditions_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
@@ -1459,12 +1505,12 @@ def make_page(query: TaskQuery) -> tuple[bytes, str | None]:
     """Return a page of the caller's tasks as JSON, and the cursor of the next page.
 
     A page is made once per change: it is kept by the change number, which was read before the
-    tasks. So what is kept may be newer than its number, but never older.
+    tasks. So what is kept may be newer than its number, which does no harm, but never older.
     """
     wanted = sa.select(*TASK_COLUMNS).where(*conditions_of(query)).order_by(*ORDERS[query.sort])
     with reading() as connection:
         rows = connection.execute(wanted.limit(query.limit + 1)).all()
-    tasks = [show(row) for row in rows[: query.limit]]
+    tasks = [to_task(row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
     cursor = write_cursor(tasks[-1].due or date.max, tasks[-1].id) if more else None
     return TASK_LIST.dump_json(tasks, exclude_none=True), cursor
@@ -1486,18 +1532,19 @@ def list_tasks(query: TaskQuery) -> Annotated[list[TaskRead], "ETag", "Link"]:
 def digest_task(body: TaskCreate) -> str:
     """Return a digest of what was sent, the same in every version of this program.
 
-    Version 1 digested its two defaults with it, which stay for that.
+    A field is digested only if it was sent, so that a new one leaves old digests as they are; but
+    for the two that version 1 digested always.
     """
     sent = {"title": None, "done": False, "due": None} | body.model_dump(exclude_unset=True)
     return digest(to_json(sent))
 
 
-def find_task_of_key(idempotency_key: str, idempotency_digest: str) -> sa.Row | None:
+def find_task_of_key(idempotency_key: str, digest_of_body: str) -> sa.Row | None:
     """Return the caller's task of a key; 422 if it was made with another body."""
     this = (Task.user_id == g.user_id, Task.idempotency_key == idempotency_key)
     with reading() as connection:
         found = connection.scalar(sa.select(Task.idempotency_digest).where(*this))
-        if found not in (None, idempotency_digest):
+        if found not in (None, digest_of_body):
             problem = "Idempotency-Key was used with another body"
             refuse(422, [Problem("used", ["body"], problem)])
         return find_task(connection, *this)
@@ -1507,17 +1554,18 @@ def find_task_of_key(idempotency_key: str, idempotency_digest: str) -> sa.Row | 
 def create_task(
     body: TaskCreate, idempotency_key: IdempotencyKey
 ) -> Annotated[TaskRead, "ETag", "Location"]:
-    """Add a task; the same Idempotency-Key again gives the same task."""
-    key = {"idempotency_key": idempotency_key, "idempotency_digest": digest_task(body)}
-    values, row = values_of(body) | key | {"user_id": g.user_id}, None
+    """Add a task; the same Idempotency-Key again gives the task that it made, as it is now."""
+    digest_of_body, row = digest_task(body), None
+    values = body.model_dump(exclude_unset=True) | {"user_id": g.user_id}
+    values |= {"idempotency_key": idempotency_key, "idempotency_digest": digest_of_body}
     while row is None:  # again where the task of the key is deleted before it is found
         try:
             with changing(g.user_id) as (connection, number):
                 row = connection.execute(ADD_TASK, values | {"change_number": number}).one()
-        except sa.exc.IntegrityError:
-            if idempotency_key is None:
+        except sa.exc.IntegrityError as error:
+            if "idempotency_key" not in str(error.orig):
                 raise
-            row = find_task_of_key(**key)
+            row = find_task_of_key(idempotency_key, digest_of_body)
     return answer_task(row, Location=url_for(".read_task", task_id=row.id))
 
 
@@ -1530,7 +1578,7 @@ def clear_tasks(query: ClearQuery) -> None:
         names = ["user_id", "change_number", "task_id"]
         connection.execute(sa.insert(Deletion).from_select(names, gone))
         if not connection.execute(sa.delete(Task).where(*done)).rowcount:
-            flask.abort(answer_nothing())  # which undoes the number, as nothing changed
+            connection.rollback()  # as nothing changed, the number is not taken
 
 
 @endpoint(api.get("/tasks/<task_id>"), scope="tasks:read")
@@ -1545,7 +1593,9 @@ def read_task(task_id: Id) -> Annotated[TaskRead, "ETag"]:
 @endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
 def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Annotated[TaskRead, "ETag"]:
     """Change what was sent of a task."""
-    this, values = (own_task(task_id), has_tag(if_match)), values_of(body)
+    this, values = (own_task(task_id), has_tag(if_match)), body.model_dump(exclude_unset=True)
+    if "title" in values:
+        values["title_folded"] = fold(values["title"])
     if not values:  # then nothing changes, and no number is taken
         with reading() as connection:
             return answer_task(find_task(connection, *this) or refuse_change(connection, task_id))
@@ -1613,7 +1663,7 @@ def write_events(since: int, limit: int) -> Iterator[str]:
     """Yield changes as events, until the token, its session or the worker ends."""
     yield ":\n\n"  # it has begun
     silent_since, is_alive = time.monotonic(), current_app.config["WORKER_IS_ALIVE"]
-    with suppress(HTTPException, *TROUBLE):  # the client comes again
+    with suppress(HTTPException, *DATABASE_ERRORS):  # the client comes again
         while is_alive() and not has_expired(g.claims):
             g.change_number = find_caller(g.claims).change_number
             if g.change_number > since:
@@ -1636,8 +1686,7 @@ def list_changes(query: ChangesQuery, last_event_id: Whole) -> Annotated[Changes
     if since > g.change_number:
         refuse(409, "The account has not reached this number: begin again with since=0")
     if request.method == "GET" and EVENT_STREAM in request.headers.get("Accept", ""):
-        places = BoundedSemaphore(current_app.config["MAX_STREAMS"])
-        places = current_app.extensions.setdefault("streams", places)
+        places = current_app.extensions["streams"]
         if not places.acquire(blocking=False):
             refuse(503, "Too many event streams: ask without one", retry_after=5)
         events = stream_with_context(write_events(since, query.limit))
@@ -1651,7 +1700,12 @@ def list_changes(query: ChangesQuery, last_event_id: Whole) -> Annotated[Changes
 
 # --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------
 ALWAYS = {422, 500, 503}
-BROUGHT = {"body": {400, 413, 415}, "if_match": {412}, "task_id": {404}, "key_id": {404}}
+STATUSES_OF_ARGUMENTS = {
+    "body": {400, 413, 415},
+    "if_match": {412},
+    "task_id": {404},
+    "key_id": {404},
+}
 HEADERS = {401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"], 429: ["Retry-After"]}
 HEADERS[503] = HEADERS[429]
 DESCRIPTION = __doc__.partition("\n\nRead from the top")[0]
@@ -1703,7 +1757,7 @@ def describe_view(rule: Any, method: str, view: Any) -> dict[str, Any]:
     good = 204 if gives is None else view.status
     statuses = ALWAYS | ({401, 403, 404} if view.scope else set())
     statuses |= {int(status) for status in re.findall(r"\b4\d\d\b", view.__doc__)}
-    statuses |= {status for name in hints for status in BROUGHT.get(name, ())}
+    statuses |= {status for name in hints for status in STATUSES_OF_ARGUMENTS.get(name, ())}
     responses = {good: describe_response(good, gives, names)}
     if method == "GET":
         responses[304] = describe_response(304, None, ["ETag"])
@@ -1724,7 +1778,7 @@ def describe_view(rule: Any, method: str, view: Any) -> dict[str, Any]:
     return operation
 
 
-@cached(LRUCache(4), key=lambda: current_app.url_map)
+@cached(LRUCache(4), key=lambda: current_app.url_map, lock=Lock())
 def describe_views() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the paths of all endpoints of the app, and the schemas that they refer to."""
     paths, schemas = {}, {}
@@ -1770,6 +1824,7 @@ POLICY = (
 SAFETY = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
+    ("Vary", "Authorization"),  # or a browser shows one user the list of another with its number
 ]
 SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
@@ -1812,7 +1867,7 @@ def complete_response(response: Response) -> Response:
     response.headers.extend([("X-Request-Id", g.request_id), policy, *SAFETY])
     if "Cache-Control" not in response.headers:
         response.headers.add("Cache-Control", "private, no-cache")
-    if "Allow" in response.headers and (methods := methods_here()):
+    if "Allow" in response.headers and (methods := methods_here()):  # without those of ids
         response.headers["Allow"] = ", ".join(sorted(methods))
     return response
 
@@ -1831,6 +1886,8 @@ def plain_errors() -> Iterator[None]:
         yield
     except Refusal as error:
         raise click.ClickException(str(error.detail)) from None
+    except DATABASE_ERRORS as error:
+        raise click.ClickException(f"The database does not answer: {explain(error)}") from None
     except UnicodeDecodeError:
         raise click.ClickException("The password is not in UTF-8") from None
     except pydantic.ValidationError as error:
@@ -1899,12 +1956,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         JWT_DECODE_LEEWAY=10,  # seconds by which the clock of a host may be behind another's
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(days=settings.refresh_token_expire_days),
         JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
-        MAX_CONTENT_LENGTH=64 * 1024 + 1,
-        MAX_STREAMS=128,
-        WORKER_IS_ALIVE=lambda: True,
+        MAX_CONTENT_LENGTH=64 * 1024 + 1,  # one more than is allowed, so that a cut can be told
+        WORKER_IS_ALIVE=lambda: True,  # gunicorn.conf.py knows better, and how many may stream
     )
-    for extension in (db, jwt, bcrypt, *[cors] * bool(settings.cors_origins)):
+    for extension in (db, jwt, bcrypt):
         extension.init_app(app)
+    if settings.cors_origins:
+        cors.init_app(app)
     app.url_map.converters["default"] = IdConverter
     app.register_blueprint(api)
     app.register_error_handler(Exception, answer_error)
@@ -1920,6 +1978,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         open_database()
         app.config["HIGHEST_COST"] = highest = find_highest_cost()
         app.extensions["hashing"] = HashingQueue(highest)
+        app.extensions["streams"] = BoundedSemaphore(128)
         app.extensions["throttle"] = Throttle(settings.rate_limit_storage)
         app.logger.info("Database: %s", mask_password(settings.database_url))
         for engine in db.engines.values():
