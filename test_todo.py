@@ -646,6 +646,18 @@ def test_a_used_refresh_token_is_good_for_a_minute(app, ada, pass_time):
     assert works(app, grant(ada, **REFRESH, refresh_token=last["refresh_token"])["access_token"])
 
 
+def test_a_refresh_token_is_good_for_a_minute_after_its_use_though_the_next_is_used_too(
+    app, ada, pass_time
+):
+    first = grant(ada, **LOGIN)
+    pass_time(300)
+    second = grant(ada, **REFRESH, refresh_token=first["refresh_token"])
+    third = grant(ada, **REFRESH, refresh_token=second["refresh_token"])
+    pass_time(10)
+    grant(ada, **REFRESH, refresh_token=first["refresh_token"])
+    assert works(app, grant(ada, **REFRESH, refresh_token=third["refresh_token"])["access_token"])
+
+
 @pytest.mark.parametrize("rotations", [1, 2])
 def test_a_refresh_token_that_comes_late_ends_its_session(app, ada, pass_time, rotations):
     old = newest = grant(ada, **LOGIN)
@@ -1230,6 +1242,10 @@ def test_a_page_has_a_hundred_tasks_unless_asked(ada):
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
         ("limit=x", "limit"),
+        ("limit=1_0", "limit"),
+        ("limit=%205", "limit"),
+        ("limit=%2B5", "limit"),
+        ("limit=٥", "limit"),
         ("limit=1&limit=2", "limit"),
         (f"limit={10**30}", "limit"),
         ("sort=title", "sort"),
@@ -1933,6 +1949,12 @@ def test_pages_run_and_tell_nothing_of_elsewhere(client, path):
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert answer.headers["Referrer-Policy"] in ("no-referrer", "same-origin")
+
+
+def test_a_list_that_a_browser_keeps_is_not_for_the_next_user(ada, bob):
+    add(ada, "Ada's")
+    assert "Authorization" in ada.get("/tasks").headers["Vary"]
+    assert "Authorization" in bob.get("/tasks", headers={"If-None-Match": '"1"'}).headers["Vary"]
 
 
 def test_the_api_is_described(client):

@@ -155,3 +155,26 @@ def test_a_password_that_changes_while_it_is_checked_opens_nothing(
     assert (answer.status_code, answer.json["detail"]) == (401, "Invalid credentials")
     login = app.test_client().post("/auth/token", json=ACCOUNT | {"password": new})
     assert login.status_code == 200
+
+
+def test_no_key_outlives_a_change_of_the_password(database, tmp_path):
+    """Whether it was made just before or just after, nobody with the old password has one."""
+    with serving(tmp_path, workers=4, APP_DATABASE_URL=database) as server:
+        bearer, passwords = log_in(server.port), [ACCOUNT["password"], "battery staple"]
+        for _ in range(5):
+            change = {"password": passwords[0], "new_password": passwords[1]}
+
+            def send(at, change=change, bearer=bearer):
+                if at == 8:
+                    return server.call("PUT", "/auth/me/password", change, **bearer)
+                return server.call("POST", "/auth/keys", {"name": f"{at}"}, **bearer)
+
+            answers = racing(16, send)
+            assert answers.pop(8)[0] == 204
+            assert {status for status, _, _ in answers} <= {201, 401}
+            for key in [made["key"] for status, made, _ in answers if status == 201]:
+                assert server.call("GET", "/tasks", Authorization=f"Bearer {key}")[0] == 401
+            passwords.reverse()
+            token = server.call("POST", "/auth/token", ACCOUNT | {"password": passwords[0]})[1]
+            bearer = {"Authorization": f"Bearer {token['access_token']}"}
+        assert "Traceback" not in server.said()
