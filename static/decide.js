@@ -5,6 +5,8 @@ import { changes, drop, find, make, save } from "./queue.js";
 const pick = (task, fields) =>
   Object.fromEntries(Object.keys(fields).map((name) => [name, task[name] ?? null]));
 
+const addAgain = ({ title, due, done }) => make("add", { title, due, done });
+
 const inverse = {
   add: ({ key, title }) => make("delete", { tasks: [{ id: key, title, done: false }], count: 0 }),
   edit({ id, task, fields }) {
@@ -12,16 +14,20 @@ const inverse = {
   },
   delete(change) {
     const now = find(change.key);
-    if (now && !now.started) return drop(change.key);
     const isUnderWay = now && !now.sent;
     const gone = isUnderWay ? now.tasks.slice(0, now.count + 1) : (now ?? change).tasks;
     if (isUnderWay) save({ ...now, tasks: gone });
-    for (const { title, due, done } of gone) make("add", { title, due, done });
+    gone.forEach(addAgain);
   },
 };
 
-/** Make the change that takes another one back; what is held was not sent, and is dropped. */
-export const takeBack = (change) => inverse[change.kind](change);
+/** Make the change that takes another one back; what the server did not do is dropped. */
+export function takeBack(change) {
+  const { started, why, count = 0, tasks } = find(change.key) ?? { started: true };
+  if (started && !why) return inverse[change.kind](change);
+  drop(change.key);
+  if (count) tasks.slice(0, count).forEach(addAgain);
+}
 
 /** Try a refused change again; where it met another's change, over that one. */
 export function retry({ why, now, ...change }) {

@@ -11,12 +11,13 @@ const isLost = ({ kind, why }) => kind === "edit" && why === 404;
 function describe(change) {
   const { kind, fields = {}, task, tasks, now, why } = change;
   const title = fields.title ?? task?.title ?? change.title ?? tasks?.[0]?.title;
+  const more = tasks?.length > 1 ? ` and ${tasks.length - 1} more` : "";
   const due = fields.due ? `, due ${written(fields.due)},` : "";
   const what = { add: "was not added", edit: "was not saved", delete: "was not deleted" }[kind];
   if (why !== 412)
-    return `“${title}”${due} ${what}. ${reason({ status: why, headers: new Headers(), body: now })}`;
+    return `“${title}”${more}${due} ${what}. ${reason({ status: why, headers: new Headers(), body: now })}`;
   const until = now.due ? `, due ${written(now.due)}` : "";
-  return `“${title}”${due} ${what}. It was changed elsewhere to “${now.title}”${until}.`;
+  return `“${title}”${more}${due} ${what}. It was changed elsewhere to “${now.title}”${until}.`;
 }
 
 function choices(change) {
