@@ -25,7 +25,7 @@ const inverse = {
 export function takeBack(change) {
   const { started, why, count = 0, tasks } = find(change.key) ?? { started: true };
   if (started && !why) return inverse[change.kind](change);
-  drop(change.key);
+  discard(change);
   if (count) tasks.slice(0, count).forEach(addAgain);
 }
 

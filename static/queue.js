@@ -33,15 +33,19 @@ export function save(change) {
   }
 }
 
-/** All changes, in the order in which they were made. */
+const targets = ({ id, tasks = [] }) => [id, ...tasks.map((task) => task.id)];
+
+/** All changes, in the order in which they were made; what was sent long ago goes. */
 export function changes() {
-  const found = Object.keys(localStorage).filter(isChange).sort();
-  return found.map((name) => JSON.parse(localStorage.getItem(name))).filter((change) => {
-    if (change?.kind === "add" && change.sent) ids.set(change.key, change.id);
-    if (change?.kind === "add" && change.sent) names.set(change.id, change.key);
-    const isOld = Boolean(change?.sent) && change.sent < Date.now() - KEPT;
-    if (isOld) drop(change.key);
-    return change && !isOld;
+  const stored = Object.keys(localStorage).filter(isChange).sort();
+  const all = stored.map((name) => JSON.parse(localStorage.getItem(name))).filter(Boolean);
+  const needed = new Set(all.filter(({ sent }) => !sent).flatMap(targets));
+  return all.filter(({ kind, key, id, sent }) => {
+    if (kind === "add" && sent) ids.set(key, id);
+    if (kind === "add" && sent) names.set(id, key);
+    const isOld = Boolean(sent) && sent < Date.now() - KEPT && !needed.has(key);
+    if (isOld) drop(key);
+    return !isOld;
   });
 }
 
@@ -94,8 +98,7 @@ export function foreseen(known, since, counts = ({ why }) => !why) {
 const dueOf = ({ until = 0, tab }) => until && until + (tab === TAB ? 0 : GRACE);
 const isHeld = (change) => Date.now() < dueOf(change);
 const isOpen = ({ sent, why }) => !sent && !why;
-const isNamed = ({ id = 0, tasks = [] }) =>
-  [id, ...tasks.map((task) => task.id)].every((name) => typeof idOf(name) === "number");
+const isNamed = (change) => targets({ id: 0, ...change }).every((id) => typeof idOf(id) === "number");
 
 export const isWaiting = (change) => isOpen(change) && !isHeld(change);
 export const isReady = (change) => isWaiting(change) && isNamed(change);
