@@ -118,10 +118,12 @@ const acts = {
     showKey(answer.body);
   },
   async change({ password, new: next }) {
+    const { email } = session();
     const fields = { password: password.value, new_password: next.value };
     const answer = await request("PUT", "auth/me/password", { fields });
     if (!tellOf(answer, 204, "The password is changed.")) return;
-    await logIn(session().email, next.value);
+    await logIn(email, next.value);
+    tell("session"); // which another request may have taken for over meanwhile
     loadKeys();
   },
   async everywhere({ password }) {

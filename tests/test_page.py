@@ -406,7 +406,7 @@ def test_a_proxys_refusal_is_shown_and_stops_nothing_else(page, expected, ada):
     add(page, "Taken")
     expect(refused(page)).to_contain_text("“Refused” was not added. The server refused it (403).")
     see(page, "Taken")
-    wait_for(lambda: ada.titles() == ["Taken"], what="the second task")
+    wait_for(lambda: page.wait_for_timeout(20) or ada.titles() == ["Taken"], what="the second task")
     ada.add("From elsewhere")
     see(page, "From elsewhere", "Taken")
     page.reload()
@@ -559,7 +559,10 @@ def test_a_frozen_tab_blocks_no_other(page, context, expected, ada):
     expected |= AWAY
     page.route("**/tasks", lambda route: None)  # never answered
     add(page, "Held")
-    wait_for(lambda: any(change.get("started") for change in queued(page)), what="a request")
+    wait_for(
+        lambda: page.wait_for_timeout(20) or any(change.get("started") for change in queued(page)),
+        what="a request",
+    )
     freezer = context.new_cdp_session(page)
     freezer.send("Page.setWebLifecycleState", {"state": "frozen"})
     tab = context.new_page()
@@ -1019,7 +1022,10 @@ def test_log_out_revokes_in_all_tabs_and_the_next_user_sees_nothing(
     bearer = {"Authorization": f"Bearer {session_of(page)['access_token']}"}
     open_account(page).get_by_role("button", name="Log out", exact=True).click()
     expect(page.get_by_label("Email")).to_be_focused()
-    wait_for(lambda: server.call("GET", "/tasks", **bearer)[0] == 401, what="the revocation")
+    wait_for(
+        lambda: page.wait_for_timeout(20) or server.call("GET", "/tasks", **bearer)[0] == 401,
+        what="the revocation",
+    )
     expect(tab.get_by_label("Password", exact=True)).to_be_visible()
     assert "Secret" not in page.evaluate("JSON.stringify(localStorage)")
     log_in(page, Account(server).email)
@@ -1106,7 +1112,7 @@ def test_a_deletion_is_sent_when_the_page_goes(page, expected, ada):
     expected.add(NOT_FOUND)  # as it goes, and once more later to be sure
     ada.add("Drop")
     delete(page, "Drop")
-    wait_for(lambda: queued(page), what="the deletion in the queue")
+    wait_for(lambda: page.wait_for_timeout(20) or queued(page), what="the deletion in the queue")
     page.reload()
     see(page)
     until_sent(page)
