@@ -195,7 +195,7 @@ def configure_engines(url: str) -> dict[str, Any]:
         return {
             "SQLALCHEMY_DATABASE_URI": url,
             "SQLALCHEMY_ENGINE_OPTIONS": pool_options(1, most=1),
-            "SQLALCHEMY_BINDS": {"reader": pool_options(5, most=10) | {"url": url}},
+            "SQLALCHEMY_BINDS": {"reader": pool_options(5, most=5) | {"url": url}},
         }
     fixed = {"client_encoding": "utf8", "prepare_threshold": None}  # for poolers
     arguments = {"connect_args": LIVENESS | read_postgresql_url(url) | fixed}
