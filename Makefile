@@ -1,6 +1,7 @@
 # make run: serve on port 8000, setting up what is missing. make test: run all tests.
 # make torture: break the service while clients write, on each database.
 # make fuzz: send thousands of calls made from the OpenAPI document to a server of its own.
+# make random: do 500 things at random in two tabs of the page while all around them fails.
 # make bench: compare with other stacks, in ROUNDS of about a minute, with PIN=pin pinned; needs wrk and PostgreSQL.
 PYTHON ?= python3
 ROUNDS ?= 9
@@ -8,7 +9,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Two tests at a time, but not before Python 3.11.5, which may end when two threads compile at once.
 AT_ONCE = $$(python -c 'import sys; print(2 if sys.version_info >= (3, 11, 5) else 0)')
 
-.PHONY: run test lint torture fuzz bench
+.PHONY: run test lint torture fuzz random bench
 run: .venv/ready .env
 	@exec sh -c "exec $$(sed -n 's/^web: //p' Procfile)"
 
@@ -24,6 +25,9 @@ torture: .venv/ready
 
 fuzz: .venv/ready-for-tests
 	python -m tests.test_openapi
+
+random: .venv/ready-for-tests
+	pytest tests/page_at_random.py
 
 bench: $(patsubst %, benchmarks/.venvs/%/ready, todo fastapi django)
 	benchmarks/.venvs/todo/bin/python benchmarks/bench.py $(ROUNDS) $(PIN)

@@ -1,4 +1,7 @@
-"""Two tabs of the page at random, while the network, a proxy and the server fail, and what is left."""
+"""Two tabs of the page at random, while the network, a proxy and the server fail, and what is left.
+
+`make random` runs it, for about two minutes, each time with another seed.
+"""
 
 import random
 import re
@@ -189,14 +192,13 @@ class Story:
 
     def listed(self):
         """The tasks on the server."""
-        return sorted(
-            (task["title"], task["done"], task.get("due")) for task in self.account.tasks()
-        )
+        tasks = [(task["title"], task["done"], task.get("due")) for task in self.account.tasks()]
+        return sorted(tasks, key=repr)
 
     def shown(self, tab):
         """The tasks in a tab."""
         tab.clock.fast_forward(65_000)
-        return sorted(tuple(task) for task in tab.evaluate(SHOWN))
+        return sorted((tuple(task) for task in tab.evaluate(SHOWN)), key=repr)
 
 
 def test_at_random_tabs_and_server_agree_and_nothing_is_lost(browser, tmp_path):
