@@ -53,8 +53,9 @@ export async function revoke() {
 export function show(email, why) {
   document.documentElement.className = "out";
   at("why").textContent = why;
+  const isTyping = at("email").value && at("door").contains(document.activeElement);
   at("email").value ||= email;
-  at(at("email").value ? "password" : "email").focus();
+  if (!isTyping) at(at("email").value ? "password" : "email").focus();
 }
 
 let trying = false;
