@@ -165,12 +165,11 @@ addEventListener("left", () => {
   at("email").value = "";
 });
 addEventListener("storage", ({ key }) => isSession(key) && enter());
-enter().then(begin);
 navigator.serviceWorker?.register("service-worker.js").catch(() => {}); // not on plain HTTP
 
 const LATER = ["composer", "edit", "links", "messages", "refused", "send", "state"];
 
-/** Have at hand, once all is drawn, what is needed later: the network may be away then. */
+/** Have at hand what is needed later: the network may be away then. */
 function fetchRest() {
   for (const name of LATER) withModule(name, () => {});
 }
@@ -179,9 +178,16 @@ function addLink(rel, href) {
   document.head.append(Object.assign(document.createElement("link"), { rel, href }));
 }
 
-setTimeout(() => {
+/** Settled by the first paint, which a hidden page does not wait for. */
+const painted = new Promise((resolve) => {
+  if (document.hidden) resolve();
+  else new PerformanceObserver(resolve).observe({ type: "paint", buffered: true });
+});
+
+enter().then(() => painted).then(() => {
+  begin();
   fetchRest();
   addLink("stylesheet", "static/later.css");
   addLink("manifest", "static/manifest.webmanifest");
-}, 200);
+});
 addEventListener("online", fetchRest);
