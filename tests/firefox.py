@@ -86,18 +86,16 @@ class Tab:
         return json.loads(answer["result"].get("value", "null"))
 
     def all(self, role, name):
-        """Return what has this role and name for a screen reader."""
+        """Return all that have this role and name for a screen reader."""
         locator = {"type": "accessibility", "value": {"role": role, "name": name}}
-        return self.tell("browsingContext.locateNodes", locator=locator)["nodes"]
+        found = self.tell("browsingContext.locateNodes", locator=locator)["nodes"]
+        return [{"sharedId": element["sharedId"]} for element in found]
 
     def find(self, role, name):
         """Wait until just one has this role and name; return it."""
-
-        def one():
-            found = self.all(role, name)
-            return len(found) == 1 and {"sharedId": found[0]["sharedId"]}
-
-        return wait_for(one, what=f"the {role} {name!r}")
+        what = f"one {role} {name!r}"
+        (element,) = wait_for(lambda: len(found := self.all(role, name)) == 1 and found, what=what)
+        return element
 
     def click(self, role, name):
         element = self.find(role, name)
