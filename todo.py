@@ -123,7 +123,8 @@ Origins = Annotated[tuple[Origin, ...], BeforeValidator(lambda text: re.findall(
 class Settings(BaseModel):
     """What an operator sets: `secret_key` by APP_SECRET_KEY, and so on.
 
-    Everything below finds it by that name in `current_app.config`.
+    Everything below finds it as `current_app.config["APP_SECRET_KEY"]`, and so on; a line with a
+    description, for the one line that says what is wrong, is all that a new setting needs.
     """
 
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
@@ -165,7 +166,7 @@ LIVENESS = {  # when a connection of PostgreSQL is given up, in seconds; a URL m
     "keepalives_count": 2,
     "tcp_user_timeout": 4000,  # in milliseconds
 }
-BEGIN = {  # SET LOCAL, as behind a pooler a session is everybody's
+BEGIN = {  # SET LOCAL, as behind a pooler what SET does would meet other clients
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
 }
@@ -221,7 +222,7 @@ def prepare_connections(engine: sa.Engine, reads_only: bool) -> None:
 
 
 def guard_file(engine: sa.Engine) -> None:
-    """Neither open nor lend a connection of SQLite while its path does not lead to the file of before.
+    """Neither open nor lend a connection of SQLite while its path leads to another file than at first.
 
     Writes to a file that was moved, deleted or replaced would be lost; and opening another file in
     its place deletes what the log beside it still holds. SQLAlchemy takes the error for SQLite's.
@@ -363,6 +364,25 @@ class Deletion(db.Model):
 schema_version = sa.Table("schema_version", db.metadata, sa.Column("version", sa.Integer))
 
 
+def renumber_tasks(connection: sa.Connection) -> None:
+    """Give each task a change number of its own, above all that its user has had."""
+    connection.execute(
+        sa.text(
+            """UPDATE tasks SET change_number = numbered.number FROM
+                 (SELECT tasks.id, users.change_number
+                         + row_number() OVER (PARTITION BY users.id ORDER BY tasks.id) AS number
+                  FROM tasks JOIN users ON users.id = tasks.user_id) AS numbered
+               WHERE tasks.id = numbered.id"""
+        )
+    )
+    connection.execute(
+        sa.text(
+            """UPDATE users SET change_number = change_number
+                 + (SELECT count(*) FROM tasks WHERE tasks.user_id = users.id)"""
+        )
+    )
+
+
 def fold_titles(connection: sa.Connection) -> None:
     """Fill the column of folded titles."""
     tasks = connection.execute(sa.text("SELECT id, title FROM tasks")).all()
@@ -373,10 +393,10 @@ def fold_titles(connection: sa.Connection) -> None:
         )
 
 
-# What leads from a version to the next: SQL of both databases, or functions. To change a table,
-# change its model and append a step. A step gives a new column the default of the model, creates its
-# own indexes, and takes new change numbers where tasks look different afterwards, as clients hold
-# the old ones as ETags. A released step stays as it is. Version 1 has no table of its version.
+# What leads from a version to the next: SQL of both databases, or functions. To change the tables,
+# change their models and append a step, which gives a new column the default of its model, creates
+# new tables and indexes, and calls `renumber_tasks` where a GET looks different afterwards, as clients
+# hold the numbers as ETags. A released step stays as it is. Version 1 has no table of its version.
 STEPS = {
     1: [
         # A session ends with its row, no longer by its copy of the password's hash.
@@ -391,17 +411,18 @@ STEPS = {
         "ALTER TABLE users ADD COLUMN change_number BIGINT DEFAULT 0 NOT NULL",
         # Change numbers begin above the versions of tasks, which clients may hold as ETags.
         "ALTER TABLE tasks ADD COLUMN change_number BIGINT DEFAULT 0 NOT NULL",
-        """UPDATE tasks SET change_number = numbered.number FROM
-             (SELECT id, max(version) OVER (PARTITION BY user_id)
-                         + row_number() OVER (PARTITION BY user_id ORDER BY id) AS number
-              FROM tasks) AS numbered
-           WHERE tasks.id = numbered.id""",
-        "ALTER TABLE tasks DROP COLUMN version",
         """UPDATE users SET change_number = coalesce(
-             (SELECT max(change_number) FROM tasks WHERE tasks.user_id = users.id), 0)""",
+             (SELECT max(version) FROM tasks WHERE tasks.user_id = users.id), 0)""",
+        renumber_tasks,
+        "ALTER TABLE tasks DROP COLUMN version",
         "CREATE INDEX ix_tasks_change_number ON tasks (user_id, change_number, id)",
         "ALTER TABLE tasks ADD COLUMN title_folded VARCHAR DEFAULT '' NOT NULL",
         fold_titles,
+        """CREATE TABLE deletions (
+             user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+             change_number BIGINT NOT NULL,
+             task_id BIGINT NOT NULL,
+             PRIMARY KEY (user_id, change_number, task_id))""",
     ],
 }
 NEWEST = max(STEPS) + 1
@@ -436,8 +457,9 @@ def bring_up_to_date(connection: sa.Connection) -> None:
     if version < NEWEST or "schema_version" not in tables:
         connection.execute(sa.delete(schema_version))
         connection.execute(sa.insert(schema_version), {"version": NEWEST})
+    found = sa.inspect(connection)
     for table in db.metadata.sorted_tables:
-        live = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        live = {column["name"] for column in found.get_columns(table.name)}
         for name in set(table.columns.keys()) - live:
             stop(f"APP_DATABASE_URL: table {table.name} has no column {name}")
 
@@ -470,9 +492,8 @@ def open_database() -> None:
 SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
 INVISIBLE = r"\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
-TAG = re.compile(
-    r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"'
-)  # a proxy that compresses appends -gzip
+# An ETag as it may come back: a proxy that compresses appends -gzip, or makes it weak (W/"7").
+ETAG_PATTERN = re.compile(r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"')
 
 
 def digest(content: bytes) -> str:
@@ -516,7 +537,7 @@ def read_tags(header: str) -> list[int] | None:
 
     Weak ones count as well, against the RFC: a proxy that compresses makes them of ours.
     """
-    numbers = [int(tag) for tag in TAG.findall(header) if re.fullmatch("[0-9]{1,18}", tag)]
+    numbers = [int(tag) for tag in ETAG_PATTERN.findall(header) if re.fullmatch("[0-9]{1,18}", tag)]
     return None if header.strip() == "*" else numbers
 
 
@@ -717,11 +738,9 @@ class KeyMade(KeyRead):
 
 @dataclass
 class TaskRead:
-    """A task; without a due date it has no `due`.
+    """A task; without a due date it has no `due`."""
 
-    Such fields have a factory, as the document of the API would show None as their default.
-    """
-
+    # A factory, as the document of the API would show a default of None.
     id: int
     title: str
     done: bool
@@ -766,7 +785,7 @@ class Invalid:
 # --- Errors: one envelope for every failure -------------------------------------------------------
 PROBLEMS = 10  # that a 422 tells one by one
 DATABASE_ERRORS = (sa.exc.DatabaseError, sa.exc.InterfaceError, sa.exc.TimeoutError)
-OUR_MISTAKES = (  # those of them that tell of no trouble of the database
+OUR_MISTAKES = (  # those of them that a bug of ours raises
     sa.exc.IntegrityError,
     sa.exc.ProgrammingError,
     sa.exc.DataError,
@@ -807,9 +826,16 @@ def refuse_input(error: pydantic.ValidationError, *place: str) -> NoReturn:
     refuse(422, problems)
 
 
+def is_outage(error: Exception) -> bool:
+    """Tell whether the database is in trouble; SQLite has one code for all that is wrong in SQL."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    is_ours = isinstance(error, OUR_MISTAKES) or code == sqlite3.SQLITE_ERROR
+    return isinstance(error, DATABASE_ERRORS) and not is_ours
+
+
 def explain_failure(error: Exception) -> Refusal:
     """Log what is no refusal, with the id of its request; return what the client may know of it."""
-    if isinstance(error, DATABASE_ERRORS) and not isinstance(error, OUR_MISTAKES):
+    if is_outage(error):
         current_app.logger.error("Request %s: %s", g.request_id, explain(error))
         return Refusal(503, "The database does not answer", "temporarily_unavailable", 5)
     current_app.logger.error("Request %s", g.request_id, exc_info=error)
@@ -916,9 +942,9 @@ def methods_here() -> set[str]:
 
 
 class IdConverter(UnicodeConverter):
-    """Lets PATCH /tasks/changes be a 405, and not a task that is not found.
+    """Keeps `<task_id>` from matching a path that has a route of its own, such as /tasks/changes.
 
-    It takes any part of a path for an id, but not where the path is a route of its own.
+    So PATCH /tasks/changes is a 405, and not a task that is not found.
     """
 
     def to_python(self, value: str) -> str:
@@ -941,7 +967,7 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
         takes = {"query": Schema} | view.__annotations__  # without `query`, no parameter is allowed
         gives = TypeAdapter(takes.pop("return"))
         kinds = {
-            name: kind if isinstance(kind, type) else TypeAdapter(kind)
+            name: kind if name in ("body", "query") else TypeAdapter(kind)
             for name, kind in takes.items()
         }
 
@@ -1014,7 +1040,7 @@ def read_body(kind: type[Schema]) -> Schema:
 def is_known(tag: str) -> bool:
     """Tell whether the client has the version of a tag already (RFC 9110 §13.1.2)."""
     sent = request.headers.get("If-None-Match", "")
-    return tag in TAG.findall(sent) or sent.strip() == "*"
+    return tag in ETAG_PATTERN.findall(sent) or sent.strip() == "*"
 
 
 def answer_nothing() -> Response:
@@ -1206,7 +1232,7 @@ def check_password(email: str, password: str) -> sa.Row:
     with current_app.extensions["hashing"].turn():
         give_back = throttle.take("failed logins", {address: 100, f"{address} {email}": 10})
         if user and bcrypt.check_password_hash(user.password_hash, password):
-            give_back()  # after all that decides: a second factor would be asked for above
+            give_back()  # only where nothing else can refuse: a second factor belongs in the `if`
             return user
         dummies = range(cost_of(user.password_hash), highest) if user else [highest]
         for rounds in dummies:
@@ -1217,9 +1243,10 @@ def check_password(email: str, password: str) -> sa.Row:
 # --- Routes: /auth --------------------------------------------------------------------------------
 SESSION_COLUMNS = tuple(Session.__table__.columns)
 NO_STORE = {"Cache-Control": "no-store"}
+GRACE_SECONDS = 60  # for which a refresh token works again
 
 
-def narrow(asked: str, allowed: str) -> str:
+def grant_scope(asked: str, allowed: str) -> str:
     """Return the scope that is asked for (RFC 6749 §3.3), each once; by default all that may be."""
     scope = dict.fromkeys(asked.split() or allowed.split())
     if not scope or not scope.keys() <= set(allowed.split()):
@@ -1270,8 +1297,8 @@ def lock_user(connection: sa.Connection, user: sa.Row) -> None:
 
 
 def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
-    """Begin a session; renew a hash whose cost is not the one set, clear all sessions that are over."""
-    scope, config = narrow(sent.scope, " ".join(SCOPES)), current_app.config
+    """Begin a session; renew a hash of another cost than is set, clear everybody's ended sessions."""
+    scope, config = grant_scope(sent.scope, " ".join(SCOPES)), current_app.config
     user, renewed = check_password(sent.username, sent.password), None
     if cost_of(user.password_hash) != config["APP_BCRYPT_ROUNDS"]:
         renewed = hash_password(sent.password)
@@ -1290,25 +1317,25 @@ def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
 def refresh(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
     """Go on with a session by its newest refresh token, which then is used (RFC 9700 §4.14.2).
 
-    For a minute a used one does as well: it may be another tab's, or the answer was lost. One that
-    comes later may be stolen, and ends the session.
+    For a minute a used one does as well: it may be another tab's, or the answer was lost. After that
+    it may be stolen, and ends the session.
     """
     token, now = read_token(sent.refresh_token, "refresh"), int(time.time())
-    scope, this = narrow(sent.scope, token.scope), Session.id == token.id
+    scope, this = grant_scope(sent.scope, token.scope), Session.id == token.id
     with writing() as connection:
         found = sa.select(*SESSION_COLUMNS).where(this).with_for_update()
         session = connection.execute(found).one_or_none() or refuse_token()
-        age = session.generation - token.generation
+        behind = session.generation - token.generation
         known = {1: session.refreshed_at, 2: session.refreshed_before}
-        used_at = known.get(age, token.refreshed_at)  # of older ones we only know when they began
-        if age == 0:
+        used_at = known.get(behind, token.refreshed_at)  # of older ones: when they were signed
+        if behind == 0:
             values = {"generation": session.generation + 1, "refreshed_at": now}
             values["refreshed_before"] = session.refreshed_at
             change = sa.update(Session).where(this).values(values).returning(*SESSION_COLUMNS)
             session = connection.execute(change).one()
-        elif used_at <= now - MINUTE:
+        elif used_at <= now - GRACE_SECONDS:
             connection.execute(sa.delete(Session).where(this))
-            session = None
+            session = None  # refused below: a refusal here would undo the deletion
     return answer_tokens(session or refuse_token(), scope)
 
 
@@ -1332,7 +1359,7 @@ def store_password(connection: sa.Connection, user_id: int, password_hash: str) 
 
 def refuse_registration() -> None:
     """Refuse new accounts before anything that was sent is read."""
-    if request.endpoint == "api.register":
+    if request.path == "/auth/register" and request.method == "POST":
         refuse(403, "Registration is closed")
 
 
@@ -1394,7 +1421,7 @@ def delete_account(body: PasswordProof) -> None:
 def create_key(body: KeyCreate) -> Annotated[KeyMade, "Cache-Control"]:
     """Make a token for a script, shown this once, which does not expire; 400 for its scope."""
     allowed = [scope for scope in g.claims.scope.split() if scope != "account"]
-    scope = narrow(body.scope, " ".join(allowed))
+    scope = grant_scope(body.scope, " ".join(allowed))
     with writing() as connection:
         lock_user(connection, g.caller)
         return make_key(connection, g.user_id, body.name, scope), NO_STORE
@@ -1618,8 +1645,8 @@ def delete_task(task_id: Id, if_match: IfMatch) -> None:
 
 # --- Changes: once, or as events ------------------------------------------------------------------
 EVENT_STREAM = "text/event-stream"
-LOOK = 0.5  # seconds between two looks for a change
-COMMENT = 15  # seconds after which a silent stream says that it is there
+LOOK_SECONDS = 0.5  # between two looks for a change
+COMMENT_SECONDS = 15  # after which a silent stream says that it is there
 CHANGES = TypeAdapter(Changes)
 
 
@@ -1653,6 +1680,7 @@ def find_changes(since: int, limit: int) -> Changes:
             rows = [row for row in rows if row.change_number < begun]
             if not rows:
                 rows = connection.execute(select_changes(since, until=begun)).all()
+                more = begun < g.change_number
     last = rows[-1].change_number if rows else since
     tasks = [TaskRead(*row[:-2]) for row in rows if not row.is_gone]
     deleted = [row.id for row in rows if row.is_gone]
@@ -1663,20 +1691,24 @@ def write_events(since: int, limit: int) -> Iterator[str]:
     """Yield changes as events, until the token, its session or the worker ends."""
     yield ":\n\n"  # it has begun
     silent_since, is_alive = time.monotonic(), current_app.config["WORKER_IS_ALIVE"]
-    with suppress(HTTPException, *DATABASE_ERRORS):  # the client comes again
+    try:
         while is_alive() and not has_expired(g.claims):
             g.change_number = find_caller(g.claims).change_number
             if g.change_number > since:
                 changes = find_changes(since, limit)
                 since, silent_since = changes.since, time.monotonic()
                 yield f"id: {since}\ndata: {CHANGES.dump_json(changes, exclude_none=True).decode()}\n\n"
-            elif time.monotonic() > silent_since + COMMENT:
+            elif time.monotonic() > silent_since + COMMENT_SECONDS:
                 silent_since = time.monotonic()
                 yield ":\n"  # if the client is gone, the network says so before the next line
-                time.sleep(LOOK)
+                time.sleep(LOOK_SECONDS)
                 yield "\n"
             else:
-                time.sleep(LOOK)
+                time.sleep(LOOK_SECONDS)
+    except HTTPException:  # the session is over
+        return
+    except Exception as error:  # noqa: BLE001 - too late for an answer: the client comes again
+        explain_failure(error)
 
 
 @endpoint(api.get("/tasks/changes"), scope="tasks:read")
@@ -1932,7 +1964,7 @@ def create_key_of_user(email: str, name: str, scope: str) -> None:
     with writing() as connection:
         user_id = find_user(connection, email)
         key = make_key(
-            connection, user_id, asked.name, narrow(asked.scope, "tasks:read tasks:write")
+            connection, user_id, asked.name, grant_scope(asked.scope, "tasks:read tasks:write")
         )
     click.echo(key.key)
 
