@@ -9,28 +9,11 @@ from websockets.sync.client import connect
 
 from tests.support import need, wait_for
 
-# Whoever is not on this machine is behind a proxy that is not there.
-SETTINGS = {
-    "network.proxy.type": 1,
-    "network.proxy.http": "127.0.0.1",
-    "network.proxy.http_port": 9,
-    "network.proxy.ssl": "127.0.0.1",
-    "network.proxy.ssl_port": 9,
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-    "app.normandy.enabled": False,
-    "app.update.auto": False,
-    "browser.safebrowsing.malware.enabled": False,
-    "browser.safebrowsing.phishing.enabled": False,
-    "browser.region.network.url": "",
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "dom.push.connection.enabled": False,
-    "extensions.getAddons.cache.enabled": False,
-    "services.settings.server": "data:,",
-    "toolkit.telemetry.server": "data:,",
-    "intl.accept_languages": "en-US",
-    "ui.prefersReducedMotion": 1,
-}
+# Firefox calls nobody: all but this machine is behind a proxy that is not there.
+NOBODY = {"http": "127.0.0.1", "http_port": 9, "ssl": "127.0.0.1", "ssl_port": 9, "type": 1}
+NOBODY |= {"allow_bypass": False, "failover_direct": False}
+SETTINGS = {f"network.proxy.{name}": value for name, value in NOBODY.items()}
+SETTINGS |= {"intl.accept_languages": "en-US", "ui.prefersReducedMotion": 1}
 KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Shift": "\ue008", "Control": "\ue009"}
 KEYS |= {"Escape": "\ue00c", "Space": " ", "End": "\ue010"}
 
@@ -85,7 +68,7 @@ class Tab:
         assert answer["type"] == "success", answer
         return json.loads(answer["result"].get("value", "null"))
 
-    def all(self, role, name):
+    def find_all(self, role, name):
         """Return all that have this role and name for a screen reader."""
         locator = {"type": "accessibility", "value": {"role": role, "name": name}}
         found = self.tell("browsingContext.locateNodes", locator=locator)["nodes"]
@@ -94,7 +77,9 @@ class Tab:
     def find(self, role, name):
         """Wait until just one has this role and name; return it."""
         what = f"one {role} {name!r}"
-        (element,) = wait_for(lambda: len(found := self.all(role, name)) == 1 and found, what=what)
+        (element,) = wait_for(
+            lambda: len(found := self.find_all(role, name)) == 1 and found, what=what
+        )
         return element
 
     def click(self, role, name):
