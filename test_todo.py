@@ -301,7 +301,9 @@ def test_every_character_of_a_password_counts(client, length):
 
 
 def test_registration_can_be_closed(make_app):
-    app = make_app(registration="closed")
+    app = make_app(registration="closed", cors_origins="*")
+    asked = {"Origin": "http://localhost:5173", "Access-Control-Request-Method": "POST"}
+    assert app.test_client().options("/auth/register", headers=asked).status_code in (200, 204)
     for sent in (ACCOUNT, {}, ACCOUNT | {"email": "nonsense"}):
         answer = app.test_client().post("/auth/register", json=sent)
         assert (answer.status_code, answer.json) == (403, {"detail": "Registration is closed"})
@@ -1567,6 +1569,7 @@ def test_changes_come_in_parts(ada):
         part = changes(ada, since, limit=2)
         gone, since, more = gone + part["deleted"], part["since"], part["more"]
     assert sorted(gone) == [1, 2, 3, 4, 5]
+    assert changes(ada, since - 1, limit=2)["more"] is False
     assert len(titles(ada)) == 0
 
 

@@ -33,10 +33,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
-from functools import wraps
+from functools import lru_cache, wraps
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from random import getrandbits
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, get_type_hints
 from urllib.parse import quote
@@ -268,7 +269,7 @@ def connect(engine: sa.Engine) -> sa.Connection:
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
     """Lend a connection for SELECT."""
-    with connect(db.engines.get("reader", db.engine)) as connection:
+    with connect(db.engines.get("reader") or db.engine) as connection:
         yield connection
 
 
@@ -419,10 +420,11 @@ STEPS = {
         "ALTER TABLE tasks ADD COLUMN title_folded VARCHAR DEFAULT '' NOT NULL",
         fold_titles,
         """CREATE TABLE deletions (
-             user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+             user_id BIGINT NOT NULL,
              change_number BIGINT NOT NULL,
              task_id BIGINT NOT NULL,
-             PRIMARY KEY (user_id, change_number, task_id))""",
+             PRIMARY KEY (user_id, change_number, task_id),
+             FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE)""",
     ],
 }
 NEWEST = max(STEPS) + 1
@@ -964,7 +966,7 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
     """
 
     def decorate(view: Callable) -> Callable:
-        takes = {"query": Schema} | view.__annotations__  # without `query`, no parameter is allowed
+        takes = dict(view.__annotations__)
         gives = TypeAdapter(takes.pop("return"))
         kinds = {
             name: kind if name in ("body", "query") else TypeAdapter(kind)
@@ -975,10 +977,9 @@ def endpoint(route: Callable, *, scope: str | None, status: int = 200) -> Callab
         def answer(**path: str) -> Response:
             if scope is not None:
                 authenticate(scope)
-            given = {name: read_argument(name, kind, path) for name, kind in kinds.items()}
-            if "query" not in view.__annotations__:
-                del given["query"]
-            result = view(**given)
+            if "query" not in kinds:  # then no parameter is allowed
+                read_argument("query", Schema, path)
+            result = view(**{name: read_argument(name, kinds[name], path) for name in kinds})
             if result is None:
                 return answer_nothing()
             if isinstance(result, Response):
@@ -1449,7 +1450,18 @@ def delete_key(key_id: Id) -> None:
 # --- Routes: /tasks -------------------------------------------------------------------------------
 TASK_COLUMNS = (*[getattr(Task, field.name) for field in fields(TaskRead)], Task.change_number)
 TASK_LIST = TypeAdapter(list[TaskRead])
+FILTERS = {  # by the field of TaskQuery that asks for it
+    "done": Task.done == sa.bindparam("done"),
+    "due_before": Task.due < sa.bindparam("due_before"),
+    "due_after": Task.due > sa.bindparam("due_after"),
+}
 ORDERS = {"id": [Task.id], "-id": [Task.id.desc()], "due": [DUE_LAST, Task.id]}
+AFTER_CURSOR = {
+    "id": Task.id > sa.bindparam("id"),
+    "-id": Task.id < sa.bindparam("id"),
+    "due": sa.tuple_(DUE_LAST, Task.id)
+    > sa.tuple_(sa.bindparam("due", type_=sa.Date), sa.bindparam("id")),
+}
 ADD_TASK = sa.insert(Task).returning(*TASK_COLUMNS)
 TAKE_NUMBER = (
     sa.update(User)
@@ -1505,22 +1517,17 @@ def refuse_change(connection: sa.Connection, task_id: int) -> NoReturn:
     refuse(404, "Task not found")
 
 
-def conditions_of(query: TaskQuery) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield the conditions for those of the caller's tasks that a query asks for."""
-    yield Task.user_id == g.user_id
-    if query.done is not MISSING:
-        yield Task.done == query.done
-    if query.due_before is not MISSING:
-        yield Task.due < query.due_before
-    if query.due_after is not MISSING:
-        yield Task.due > query.due_after
-    for word in set(fold(query.q).split()):
-        yield Task.title_folded.contains(word, autoescape=True)
-    if query.cursor is not MISSING and query.sort == "due":
-        yield sa.tuple_(DUE_LAST, Task.id) > sa.tuple_(*query.cursor)
-    elif query.cursor is not MISSING:
-        _, task_id = query.cursor
-        yield Task.id < task_id if query.sort == "-id" else Task.id > task_id
+@lru_cache
+def select_page(sort: str, fields: frozenset[str]) -> sa.Select:
+    """Select a page in an order, by those of the FILTERS whose fields are sent.
+
+    To build a statement takes longer than to run it, so each is built once.
+    """
+    filters = FILTERS | {"cursor": AFTER_CURSOR[sort]}
+    conditions = [filters[name] for name in filters if name in fields]
+    mine = Task.user_id == sa.bindparam("user_id")
+    wanted = sa.select(*TASK_COLUMNS).where(mine, *conditions).order_by(*ORDERS[sort])
+    return wanted.limit(sa.bindparam("limit"))
 
 
 @cached(
@@ -1534,9 +1541,14 @@ def make_page(query: TaskQuery) -> tuple[bytes, str | None]:
     A page is made once per change: it is kept by the change number, which was read before the
     tasks. So what is kept may be newer than its number, which does no harm, but never older.
     """
-    wanted = sa.select(*TASK_COLUMNS).where(*conditions_of(query)).order_by(*ORDERS[query.sort])
+    words = set(fold(query.q).split())
+    has_words = [Task.title_folded.contains(word, autoescape=True) for word in words]
+    wanted = select_page(query.sort, frozenset(query.model_fields_set)).where(*has_words)
+    values = dict(query) | {"user_id": g.user_id, "limit": query.limit + 1}
+    if query.cursor is not MISSING:
+        values["due"], values["id"] = query.cursor
     with reading() as connection:
-        rows = connection.execute(wanted.limit(query.limit + 1)).all()
+        rows = connection.execute(wanted, values).all()
     tasks = [to_task(row) for row in rows[: query.limit]]
     more = len(rows) > query.limit
     cursor = write_cursor(tasks[-1].due or date.max, tasks[-1].id) if more else None
@@ -1855,7 +1867,6 @@ POLICY = (
 )
 SAFETY = [
     ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
     ("Vary", "Authorization"),  # or a browser shows one user the list of another with its number
 ]
 SANE_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -1874,7 +1885,11 @@ def read_health(query: AnyQuery) -> dict[Literal["status"], Literal["ok"]]:
 @api.get("/<any('service-worker.js'):name>")
 def send_page(name: str) -> Response:
     """Send a page, which uses the API as any other client does."""
-    return current_app.send_static_file(name)
+    response = current_app.send_static_file(name)
+    icons = " data:" if name == "docs.html" else ""  # of Swagger UI
+    response.headers["Content-Security-Policy"] = POLICY + icons
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
 
 
 @api.get("/docs/<any('swagger-ui.css', 'swagger-ui-bundle.js'):name>")
@@ -1887,16 +1902,14 @@ def send_swagger_ui(name: str) -> Response:
 def label_request() -> None:
     """Give each request its id, the client's own if it is sane, and the log a path on one line."""
     asked = request.headers.get("X-Request-Id", "")
-    g.request_id = asked if SANE_ID.fullmatch(asked) else os.urandom(16).hex()
+    g.request_id = asked if SANE_ID.fullmatch(asked) else f"{getrandbits(128):032x}"
     request.environ["todo.path"] = quote(request.path)
 
 
 @api.after_app_request
 def complete_response(response: Response) -> Response:
     """Add the headers that all answers have."""
-    icons = " data:" if request.path == "/docs" else ""  # of Swagger UI
-    policy = ("Content-Security-Policy", POLICY + icons)
-    response.headers.extend([("X-Request-Id", g.request_id), policy, *SAFETY])
+    response.headers.extend([("X-Request-Id", g.request_id), *SAFETY])
     if "Cache-Control" not in response.headers:
         response.headers.add("Cache-Control", "private, no-cache")
     if "Allow" in response.headers and (methods := methods_here()):  # without those of ids

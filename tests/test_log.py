@@ -1,6 +1,7 @@
 """What the log says of requests, and what it keeps to itself."""
 
 import re
+import urllib.request
 
 import sqlalchemy as sa
 
@@ -8,7 +9,7 @@ from tests.support import KEY, serving
 
 
 def test_the_log_names_requests_and_keeps_secrets(database, tmp_path):
-    """Whatever becomes of a request: good, refused, throttled, without a column, a bug."""
+    """Whatever becomes of a request: good, refused, throttled, without a column (a stream too), a bug."""
     account = {"email": "ada@example.com", "password": "very secret horse"}
     engine = sa.create_engine(re.sub("^postgresql:", "postgresql+psycopg:", database))
     with serving(tmp_path, APP_DATABASE_URL=database) as server:
@@ -29,7 +30,15 @@ def test_the_log_names_requests_and_keeps_secrets(database, tmp_path):
         with engine.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE tasks RENAME COLUMN due TO gone")
         keyed = bearer | {"Idempotency_Key": "a private key", "X_Request_Id": "broken-1"}
-        assert server.call("POST", "/tasks", {"title": "private"}, **keyed)[0] in (500, 503)
+        assert server.call("POST", "/tasks", {"title": "private"}, **keyed)[0] == 500
+        stream = urllib.request.Request(f"{server.url}/tasks/changes")
+        sent = {"Accept": "text/event-stream", "X-Request-Id": "stream-1", "Last-Event-ID": "0"}
+        for name, value in (bearer | sent).items():
+            stream.add_header(name, value)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE users SET change_number = 1")
+        with urllib.request.urlopen(stream, timeout=30) as answer:
+            assert answer.read() == b":\n\n"
         with engine.begin() as connection:
             connection.exec_driver_sql("UPDATE users SET password_hash = 'no hash'")
         sent = {"X_Request_Id": "bug-1"}
@@ -41,8 +50,8 @@ def test_the_log_names_requests_and_keeps_secrets(database, tmp_path):
     assert re.search(r"list-1 GET /tasks 200 \d+ms", text)
     assert re.search(r"[0-9a-f]{32} POST /auth/register 422", text)
     assert "GET /tasks/1%0Aforged%00 404" in text
-    for request in ("broken-1", "bug-1"):
-        assert text.count(f"Request {request}") == 1
+    for request in ("broken-1", "stream-1", "bug-1"):
+        assert text.count(f"Request {request}\nTraceback ") == 1
     assert len(re.findall(r"Request bug-1\nTraceback .*\n(  .*\n)+ValueError: ", text)) == 1
     tokens = [answer[kind] for answer in (given, renewed) for kind in answer if "_token" in kind]
     assert len(tokens) == 4

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 
 import jwt
 import psycopg
@@ -18,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 import todo
-from tests.support import HERE, KEY, PASSWORD, environment, refused_start
+from tests.support import HERE, KEY, PASSWORD, environment, postgres_database, refused_start
 
 VERSION_1 = HERE / "tests" / "version1"
 KNOWN = json.loads((VERSION_1 / "known.json").read_text())
@@ -134,6 +135,48 @@ def test_it_is_a_database_like_any_other(start):
     after = call(client, "ada", "GET", f"/tasks/changes?since={said['since']}").json
     assert after == {"tasks": [], "deleted": [4], "since": said["since"] + 1, "more": False}
     assert call(client, "bob", "GET", "/tasks/changes").json["tasks"] == KNOWN["tasks"]["bob"]
+
+
+def tables(url):
+    """Return the columns, keys and indexes of each table of a database."""
+    engine = sa.create_engine(re.sub("^postgresql:", "postgresql+psycopg:", url))
+    found = sa.inspect(engine)
+    known = {
+        name: sorted(
+            [
+                f"{c['name']} {c['type'].python_type} {c['nullable']}"
+                for c in found.get_columns(name)
+            ]
+            + [f"primary {found.get_pk_constraint(name)['constrained_columns']}"]
+            + [f"{key['referred_table']} {key['options']}" for key in found.get_foreign_keys(name)]
+            + [f"{i['name']} {i['column_names']} {i['unique']}" for i in found.get_indexes(name)]
+        )
+        for name in found.get_table_names()
+    }
+    engine.dispose()
+    return known
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+def test_its_tables_are_those_of_a_new_database(database, start, tmp_path):
+    start()
+    with ExitStack() as stack:
+        new = f"sqlite:///{tmp_path}/new.db"
+        if database.startswith("postgresql"):
+            new = stack.enter_context(postgres_database())
+        todo.create_app(todo.Settings(secret_key=KEY, database_url=new, bcrypt_rounds=4))
+        assert tables(database) == tables(new)
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+def test_the_steps_alone_make_every_table(database):
+    """As a later step may alter each of them."""
+    engine = sa.create_engine(re.sub("^postgresql:", "postgresql+psycopg:", database))
+    with engine.begin() as connection:
+        for step in (step for version in sorted(todo.STEPS) for step in todo.STEPS[version]):
+            step(connection) if callable(step) else connection.execute(sa.text(step))
+    engine.dispose()
+    assert tables(database).keys() == todo.db.metadata.tables.keys() - {"schema_version"}
 
 
 KILLED = """
