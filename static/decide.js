@@ -23,7 +23,9 @@ const inverse = {
 
 /** Make the change that takes another one back; what the server did not do is dropped. */
 export function takeBack(change) {
-  const { started, why, count = 0, tasks } = find(change.key) ?? { started: true };
+  const now = find(change.key);
+  if (!now && change.why) return; // it was refused, and then discarded
+  const { started, why, count = 0, tasks } = now ?? { started: true };
   if (started && !why) return inverse[change.kind](change);
   discard(change);
   if (count) tasks.slice(0, count).forEach(addAgain);
@@ -35,8 +37,13 @@ export function retry({ why, now, ...change }) {
   save({ ...change, ...seen });
 }
 
-/** Drop a refused change, and those of a task that it does not add. */
+/** Drop a refused change, and what was done to a task that it does not add. */
 export function discard({ key }) {
-  const isOf = ({ id, tasks = [] }) => [id, ...tasks.map((task) => task.id)].includes(key);
-  for (const change of [{ key }, ...changes().filter(isOf)]) drop(change.key);
+  drop(key);
+  for (const change of changes()) {
+    const { id, tasks = [] } = change;
+    const left = tasks.filter((task) => task.id !== key);
+    if (id === key || (tasks.length && !left.length)) drop(change.key);
+    else if (left.length < tasks.length) save({ ...change, tasks: left });
+  }
 }

@@ -3,7 +3,7 @@
 import { changes, foreseen, isChange, nameOf, nextDue, useQueueOf } from "./queue.js";
 import { isAway, request, session, tell } from "./requests.js";
 
-const POLL = 40_000; // milliseconds between two looks where there is no stream
+const POLL = 40_000; // milliseconds between two looks without a stream
 const [FIRST, LONGEST] = [1000, 60_000]; // between two tries while the server is away
 const SOON = 1000; // until the list is kept for the next start
 
@@ -39,7 +39,7 @@ export function tasks({ sort, q, pinned }, edited = []) {
 
 // --- What the server says -------------------------------------------------------------------------
 
-/** Take in an answer that goes on from a number that is known here; an older one tells nothing. */
+/** Take in an answer that goes on from a number known here; an older one tells nothing. */
 function take(from, { tasks: changed, deleted, since: to }) {
   if (from > since) return lookNow();
   if (to <= since) return;
@@ -74,7 +74,7 @@ async function look() {
 
 let saving;
 
-/** Keep the list for a start without a network; where there is no room for it, do without. */
+/** Keep the list for a start without a network; where it has no room, do without. */
 function keepList() {
   clearTimeout(saving);
   saving = null;
@@ -104,7 +104,7 @@ export const pause = () => stream?.stop();
 
 // --- One request after the other ------------------------------------------------------------------
 
-let [sender, stream] = [null, null]; // the modules that send and listen, once there is something to
+let [sender, stream] = [null, null]; // the modules that send and listen, once they are here
 let refusal = null; // of the last look
 let [isStale, lastLook] = [true, 0]; // whether to look before it is time to
 let [wake, isWoken, isResting] = [() => {}, false, false];
@@ -142,10 +142,10 @@ async function work() {
     tell("list");
   }
   if (isKnown && !document.hidden) {
-    stream ??= await import("./stream.js");
-    stream.listen(account, () => since, take, lookNow);
+    stream ??= await import("./stream.js").catch(() => {});
+    stream?.listen(account, () => since, take, lookNow);
   }
-  if (changes().length) sender ??= await import("./send.js");
+  if (changes().length) sender ??= await import("./send.js").catch(() => {});
   for (let answer; (answer = await sender?.sendNext(known, since)); tell("list"))
     if (isAway(answer) || answer.over) return answer;
   return refusal;

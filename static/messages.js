@@ -3,7 +3,7 @@
 import { show } from "./app.js";
 import { takeBack } from "./decide.js";
 import { at } from "./draw.js";
-import { HOLD } from "./queue.js";
+import { find, HOLD } from "./queue.js";
 import { session } from "./requests.js";
 
 const undos = []; // the newest last
@@ -12,6 +12,11 @@ const undos = []; // the newest last
 addEventListener("account", () => {
   undos.length = 0;
   at("messages").replaceChildren();
+});
+
+/** Know what became of each change: the queue forgets it, a while after it was sent. */
+addEventListener("list", () => {
+  for (const undo of undos) undo.made = undo.made.map((one) => (one.sent ? one : find(one.key) ?? one));
 });
 
 function announce(text) {

@@ -3,7 +3,7 @@
 import { discard, retry } from "./decide.js";
 import { at, draw, written } from "./draw.js";
 import { goOn } from "./list.js";
-import { make } from "./queue.js";
+import { find, make } from "./queue.js";
 import { reason } from "./words.js";
 
 const isLost = ({ kind, why }) => kind === "edit" && why === 404;
@@ -26,7 +26,9 @@ function choices(change) {
   return change.kind === "edit" ? ["Save mine", "Keep theirs"] : ["Delete it", "Keep it"];
 }
 
-function decide(change, isMine) {
+function decide({ key }, isMine) {
+  const change = find(key);
+  if (!change?.why) return draw(); // another tab has decided
   if (isMine && !isLost(change)) retry(change);
   else discard(change);
   if (isMine && isLost(change)) make("add", { ...change.task, ...change.fields });

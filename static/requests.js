@@ -18,7 +18,7 @@ export const bearer = (token) => ({ Authorization: `Bearer ${token}` });
 export const noAnswer = () => ({ status: 0, headers: new Headers(), body: null });
 const loggedOut = () => ({ ...noAnswer(), status: 401, over: true });
 
-/** Whether the server may well answer later: it did not, or it failed. */
+/** Whether the server may well answer later: it did not, or failed. */
 export const isAway = ({ status }) => status === 0 || status >= 500;
 
 function parse(text) {
@@ -39,7 +39,7 @@ export async function ask(method, path, { fields, headers, keepalive } = {}) {
     const response = await fetch(path, { ...init, headers: { ...headers, ...type } });
     const answer = { ...noAnswer(), status: response.status, headers: response.headers };
     answer.body = parse(await response.text());
-    const isForeign = response.ok && response.status !== 204 && !answer.body;
+    const isForeign = [200, 201, 404].includes(answer.status) && !answer.body;
     return isForeign ? noAnswer() : answer;
   } catch {
     return noAnswer();

@@ -44,15 +44,16 @@ const send = {
 
   async delete(change, seen) {
     const task = change.tasks[change.count];
-    const now = seen.get(idOf(task.id));
-    const isChanged = now && (now.title !== task.title || now.done !== task.done);
-    if (isChanged) make("delete", { tasks: [task], count: 0, why: 412, now });
+    const there = seen.get(idOf(task.id));
+    const isChanged = there && (there.title !== task.title || there.done !== task.done);
+    if (isChanged) make("delete", { tasks: [task], count: 0, why: 412, now: there });
     const answer = isChanged ? { status: 204 } : await request("DELETE", `tasks/${idOf(task.id)}`);
     if (![204, 404].includes(answer.status)) return answer;
-    const { key, tasks } = find(change.key) ?? change; // which may have been cut short meanwhile
-    const left = isChanged ? tasks.filter(({ id }) => id !== task.id) : tasks;
-    const count = change.count + (isChanged ? 0 : 1);
-    save({ ...change, key, tasks: left, count, sent: count < left.length ? undefined : Date.now() });
+    const now = find(change.key) ?? change; // may have been cut short, or sent further by another tab
+    const isThis = ({ id }) => idOf(id) === idOf(task.id);
+    const tasks = isChanged ? now.tasks.filter((other) => !isThis(other)) : now.tasks;
+    const count = Math.max(now.count, tasks.findIndex(isThis) + 1);
+    save({ ...change, tasks, count, sent: count < tasks.length ? undefined : Date.now() });
     return { ...answer, status: 204 }; // gone is gone
   },
 };
@@ -85,8 +86,9 @@ export const sendNext = (known, since) =>
     save(change);
     const answer = await send[change.kind](change, foreseen(known, since, ({ sent }) => sent));
     const isRefused = answer.status >= 400 && answer.status < 500 && !answer.over;
-    if (isRefused && find(change.key)) // it stays, and what was typed, until its person decides
-      save({ ...find(change.key), why: answer.status, now: answer.body });
+    const now = find(change.key);
+    if (isRefused && now && !now.sent) // it stays, and what was typed, until its person decides
+      save({ ...now, why: answer.status, now: answer.body });
     return answer;
   });
 
