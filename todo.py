@@ -1462,6 +1462,9 @@ AFTER_CURSOR = {
     "due": sa.tuple_(DUE_LAST, Task.id)
     > sa.tuple_(sa.bindparam("due", type_=sa.Date), sa.bindparam("id")),
 }
+FIND_TASK = sa.select(*TASK_COLUMNS).where(
+    Task.user_id == sa.bindparam("user_id"), Task.id == sa.bindparam("task_id")
+)
 ADD_TASK = sa.insert(Task).returning(*TASK_COLUMNS)
 TAKE_NUMBER = (
     sa.update(User)
@@ -1505,14 +1508,14 @@ def has_tag(numbers: list[int] | None) -> sa.ColumnElement[bool]:
     return sa.true() if numbers is None else Task.change_number.in_(numbers)
 
 
-def find_task(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> sa.Row | None:
-    """Return the row of the task that meets conditions."""
-    return connection.execute(sa.select(*TASK_COLUMNS).where(*conditions)).one_or_none()
+def find_task(connection: sa.Connection, task_id: int) -> sa.Row | None:
+    """Return the row of one of the caller's tasks."""
+    return connection.execute(FIND_TASK, {"user_id": g.user_id, "task_id": task_id}).one_or_none()
 
 
 def refuse_change(connection: sa.Connection, task_id: int) -> NoReturn:
     """Refuse to change a task that is not as If-Match wants it (412), or not there (404)."""
-    if find_task(connection, own_task(task_id)):
+    if find_task(connection, task_id):
         refuse(412, "Task has changed")
     refuse(404, "Task not found")
 
@@ -1580,13 +1583,15 @@ def digest_task(body: TaskCreate) -> str:
 
 def find_task_of_key(idempotency_key: str, digest_of_body: str) -> sa.Row | None:
     """Return the caller's task of a key; 422 if it was made with another body."""
-    this = (Task.user_id == g.user_id, Task.idempotency_key == idempotency_key)
+    wanted = sa.select(Task.id, Task.idempotency_digest).where(
+        Task.user_id == g.user_id, Task.idempotency_key == idempotency_key
+    )
     with reading() as connection:
-        found = connection.scalar(sa.select(Task.idempotency_digest).where(*this))
-        if found not in (None, digest_of_body):
+        found = connection.execute(wanted).one_or_none()
+        if found and found.idempotency_digest != digest_of_body:
             problem = "Idempotency-Key was used with another body"
             refuse(422, [Problem("used", ["body"], problem)])
-        return find_task(connection, *this)
+        return found and find_task(connection, found.id)
 
 
 @endpoint(api.post("/tasks"), scope="tasks:write", status=201)
@@ -1624,9 +1629,7 @@ def clear_tasks(query: ClearQuery) -> None:
 def read_task(task_id: Id) -> Annotated[TaskRead, "ETag"]:
     """Return one task."""
     with reading() as connection:
-        return answer_task(
-            find_task(connection, own_task(task_id)) or refuse(404, "Task not found")
-        )
+        return answer_task(find_task(connection, task_id) or refuse(404, "Task not found"))
 
 
 @endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
@@ -1637,7 +1640,8 @@ def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Annotated[T
         values["title_folded"] = fold(values["title"])
     if not values:  # then nothing changes, and no number is taken
         with reading() as connection:
-            return answer_task(find_task(connection, *this) or refuse_change(connection, task_id))
+            row = connection.execute(sa.select(*TASK_COLUMNS).where(*this)).one_or_none()
+            return answer_task(row or refuse_change(connection, task_id))
     with changing(g.user_id) as (connection, number):
         change = sa.update(Task).where(*this).values(**values, change_number=number)
         row = connection.execute(change.returning(*TASK_COLUMNS)).one_or_none()
