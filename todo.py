@@ -1544,9 +1544,9 @@ def make_page(query: TaskQuery) -> tuple[bytes, str | None]:
     A page is made once per change: it is kept by the change number, which was read before the
     tasks. So what is kept may be newer than its number, which does no harm, but never older.
     """
-    words = set(fold(query.q).split())
-    has_words = [Task.title_folded.contains(word, autoescape=True) for word in words]
-    wanted = select_page(query.sort, frozenset(query.model_fields_set)).where(*has_words)
+    wanted = select_page(query.sort, frozenset(query.model_fields_set))
+    for word in set(fold(query.q).split()):
+        wanted = wanted.where(Task.title_folded.contains(word, autoescape=True))
     values = dict(query) | {"user_id": g.user_id, "limit": query.limit + 1}
     if query.cursor is not MISSING:
         values["due"], values["id"] = query.cursor

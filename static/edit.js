@@ -3,6 +3,7 @@
 import { add, edit as change, fault } from "./app.js";
 import { draw, keep, tab, written } from "./draw.js";
 import { pick } from "./dates.js";
+import { learn, nameOf } from "./queue.js";
 
 const MARKUP = `
   <textarea name="title" aria-label="Title" rows="1" dir="auto" enterkeyhint="done"></textarea>
@@ -21,10 +22,19 @@ const MARKUP = `
 
 const editOf = (row) => tab.edits[row.task.name];
 
+/** Keep the id that a new task got: after a reload, nothing else tells which one is edited. */
+function identify({ name, id, isGone }, edit) {
+  if (id !== edit.task.id) keep({ edits: { ...tab.edits, [name]: { ...edit, task: { ...edit.task, id } } } });
+  if (!isGone || typeof id !== "number" || nameOf(id) === name) return;
+  learn(name, id);
+  setTimeout(draw);
+}
+
 /** Draw the form of a row, or take it away once its edit is closed. */
 export function drawEdit(row) {
   const form = row.querySelector("form");
   const edit = editOf(row);
+  if (edit) identify(row.task, edit);
   if (edit) return drawNote(row, form ?? newForm(row, edit), edit);
   if (!form) return;
   const isFocused = form.contains(document.activeElement);

@@ -9,10 +9,11 @@ export const TAB = crypto.getRandomValues(new Uint32Array(2)).join("");
 export const HOLD = 8000; // milliseconds to take a deletion back
 
 let account; // whose queue it is
-const ids = new Map(); // of added tasks, by the keys under which the person knows them
-const names = new Map(); // and the other way round
+const ids = new Map(); // of added tasks, by the keys by which the person knows them
+const names = new Map(); // and back
 
 export const idOf = (name) => ids.get(name) ?? name;
+export const learn = (key, id) => ids.set(key, id) && names.set(id, key);
 export const nameOf = (id) => names.get(id) ?? String(id);
 export const useQueueOf = (id) => (account = id);
 const prefix = () => `todo.change ${account} `;
@@ -41,8 +42,7 @@ export function changes() {
   const all = stored.map((name) => JSON.parse(localStorage.getItem(name))).filter(Boolean);
   const needed = new Set(all.filter(({ sent }) => !sent).flatMap(targets));
   return all.filter(({ kind, key, id, sent }) => {
-    if (kind === "add" && sent) ids.set(key, id);
-    if (kind === "add" && sent) names.set(id, key);
+    if (kind === "add" && sent) learn(key, id);
     const isOld = Boolean(sent) && sent < Date.now() - KEPT && !needed.has(key);
     if (isOld) drop(key);
     return !isOld;

@@ -288,6 +288,29 @@ def test_what_is_half_typed_survives_a_reload(page, ada):
     expect(page.get_by_label("New task")).to_have_value("Half a thou")
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+def test_an_open_edit_of_a_new_task_is_of_that_task_after_a_reload(
+    page, context, expected, ada, is_away
+):
+    """Also where the list has long forgotten under which key it was added."""
+    expected.add(OFFLINE)
+    context.set_offline(is_away)
+    add(page, "New")
+    if not is_away:
+        until_sent(page)
+    open_edit(page, "New").fill("New, typed")
+    context.set_offline(False)
+    until_sent(page)
+    pass_time(page, 70)
+    ada.add("Other")
+    expect(row(page, "Other")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Title")).to_have_value("New, typed")
+    page.get_by_role("button", name="Save", exact=True).click()
+    until_sent(page)
+    assert sorted(ada.titles()) == ["New, typed", "Other"]
+
+
 def test_an_open_edit_stays_when_its_task_is_deleted_elsewhere(page, ada):
     task = ada.add("Original", due="2999-12-31")
     open_edit(page, "Original").fill("Mine")
