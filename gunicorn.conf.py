@@ -4,8 +4,10 @@ import os
 import socket
 import struct
 from contextlib import suppress
+from pathlib import Path
 from threading import BoundedSemaphore
 
+chdir = str(Path(__file__).resolve().parent)  # the app's, from wherever this file is named
 preload_app = True  # an unusable setting stops the start once, with its one line
 threads = 256  # so that 200 slow clients leave some for the others
 worker_connections = 500  # which, with all else, stay under the usual limit of 1024 open files

@@ -4,5 +4,5 @@ import runpy
 from pathlib import Path
 
 settings = runpy.run_path(str(Path(__file__).parent.parent / "gunicorn.conf.py"))
-del settings["post_worker_init"]
+del settings["post_worker_init"], settings["chdir"]
 globals().update({name: value for name, value in settings.items() if not name.startswith("_")})

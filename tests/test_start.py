@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.support import (
     ACCOUNT,
     HERE,
+    call,
     command,
     environment,
     free_port,
@@ -101,6 +103,25 @@ def test_it_wants_no_home_and_its_own_directory_alone(tmp_path):
         words, cwd=elsewhere, env=env, capture_output=True, timeout=60, check=False
     )
     assert ended.returncode != 0  # it does not serve without the settings of gunicorn.conf.py
+
+
+def test_it_serves_from_another_directory(tmp_path):
+    """By the Procfile's line, with the whole path of gunicorn's settings."""
+    line = command(tmp_path).replace("gunicorn.conf.py", f"{tmp_path}/gunicorn.conf.py")
+    port = free_port()
+    process = subprocess.Popen(["sh", "-c", f"exec {line}"], cwd="/", env=environment(port))
+
+    def answers():
+        with suppress(OSError):
+            return call(port, "GET", "/health")[0] == 200
+
+    try:
+        wait_for(answers, what="the first answer")
+        log_in(port)
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert (tmp_path / "todo.db").exists()
 
 
 def test_four_workers_start_on_an_empty_database(database, tmp_path):
