@@ -1534,7 +1534,7 @@ def select_page(sort: str, fields: frozenset[str]) -> sa.Select:
 
 
 @cached(
-    LRUCache(8 * 2**20, getsizeof=lambda page: len(page[0]) + 4000),  # bytes, with the key's
+    LRUCache(4 * 2**20, getsizeof=lambda page: len(page[0]) + 2500),  # bytes, with the key's
     key=lambda query: (db.engine, g.user_id, g.change_number, query),
     lock=Lock(),
 )
