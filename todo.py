@@ -124,8 +124,8 @@ Origins = Annotated[tuple[Origin, ...], BeforeValidator(lambda text: re.findall(
 class Settings(BaseModel):
     """What an operator sets: `secret_key` by APP_SECRET_KEY, and so on.
 
-    Everything below finds it as `current_app.config["APP_SECRET_KEY"]`, and so on; a line with a
-    description, for the one line that says what is wrong, is all that a new setting needs.
+    Everything below finds it in `current_app.config` under the name of its variable. A new setting is
+    one line here; its description is what a start that refuses a value says.
     """
 
     model_config = {"frozen": True, "hide_input_in_errors": True, "validate_default": True}
@@ -268,7 +268,7 @@ def connect(engine: sa.Engine) -> sa.Connection:
 
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
-    """Lend a connection for SELECT."""
+    """Lend a connection for SELECT; on SQLite, one that cannot write."""
     with connect(db.engines.get("reader") or db.engine) as connection:
         yield connection
 
@@ -742,10 +742,10 @@ class KeyMade(KeyRead):
 class TaskRead:
     """A task; without a due date it has no `due`."""
 
-    # A factory, as the document of the API would show a default of None.
     id: int
     title: str
     done: bool
+    # Not `= None`, which the document of the API would show as the default.
     due: date | SkipJsonSchema[None] = field(default_factory=type(None))
 
 
@@ -1521,13 +1521,13 @@ def refuse_change(connection: sa.Connection, task_id: int) -> NoReturn:
 
 
 @lru_cache
-def select_page(sort: str, fields: frozenset[str]) -> sa.Select:
-    """Select a page in an order, by those of the FILTERS whose fields are sent.
+def select_page(sort: str, sent: frozenset[str]) -> sa.Select:
+    """Select a page in an order, by the filters of those fields of TaskQuery that are sent.
 
     To build a statement takes longer than to run it, so each is built once.
     """
     filters = FILTERS | {"cursor": AFTER_CURSOR[sort]}
-    conditions = [filters[name] for name in filters if name in fields]
+    conditions = [filters[name] for name in filters if name in sent]
     mine = Task.user_id == sa.bindparam("user_id")
     wanted = sa.select(*TASK_COLUMNS).where(mine, *conditions).order_by(*ORDERS[sort])
     return wanted.limit(sa.bindparam("limit"))
