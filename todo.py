@@ -1904,20 +1904,22 @@ def send_swagger_ui(name: str) -> Response:
 
 @api.before_app_request
 def label_request() -> None:
-    """Give each request its id, the client's own if it is sane, and the log a path on one line."""
-    asked = request.headers.get("X-Request-Id", "")
+    """Give each request its id, the client's own if it is sane."""
+    g.began, asked = time.monotonic(), request.headers.get("X-Request-Id", "")
     g.request_id = asked if SANE_ID.fullmatch(asked) else f"{getrandbits(128):032x}"
-    request.environ["todo.path"] = quote(request.path)
 
 
 @api.after_app_request
 def complete_response(response: Response) -> Response:
-    """Add the headers that all answers have."""
+    """Add the headers that all answers have, and log the request, its path on one line."""
     response.headers.extend([("X-Request-Id", g.request_id), *SAFETY])
     if "Cache-Control" not in response.headers:
         response.headers.add("Cache-Control", "private, no-cache")
     if "Allow" in response.headers and (methods := methods_here()):  # without those of ids
         response.headers["Allow"] = ", ".join(sorted(methods))
+    milliseconds = round(1000 * (time.monotonic() - g.began))
+    said = (g.request_id, request.method, quote(request.path), response.status_code, milliseconds)
+    current_app.logger.info("%s %s %s %d %dms", *said)
     return response
 
 
