@@ -863,6 +863,8 @@ def test_create_key_makes_one_on_the_server(app, ada):
         ["ada@example.com", ""],
         ["ada@example.com", "x", "--scope", "account"],
         ["ada@example.com", "x", "--scope", "nonsense"],
+        ["\udcff@example.com", "x"],
+        ["ada@example.com", "\udcff"],
     ):
         refused = run(args=["create-key", *args])
         assert refused.exit_code != 0, args
@@ -1796,6 +1798,7 @@ def allowed(answer):
         ("https://a.example.com,http://localhost:5173", "http://localhost:5173", None),
         ("https://a.example.com, http://localhost:5173", "http://localhost:5173", None),
         ("*", "http://localhost:5173", "*"),
+        ("http://[::1]:5173", "http://[::1]:5173", None),
     ],
 )
 def test_a_listed_origin_may_call(make_app, origins, origin, told):
@@ -1826,10 +1829,15 @@ def test_a_listed_origin_may_call(make_app, origins, origin, told):
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-@pytest.mark.parametrize("settings", [{}, {"cors_origins": "https://app.example.com"}])
+LISTED = "https://app.example.com http://[::1]:3000"
+NOT_LISTED = ("https://app.example.com.evil.example.com", "https://appxexample.com", "null")
+NOT_LISTED += ("http://localhost:5173", "http://1:3000", "http://[::1]:30001", "http://::1:3000")
+
+
+@pytest.mark.parametrize("settings", [{}, {"cors_origins": LISTED}])
 def test_an_origin_that_is_not_listed_gets_nothing(make_app, settings):
     client = make_app(**settings).test_client()
-    for origin in ("http://localhost:5173", "https://app.example.com.evil.example.com", "null"):
+    for origin in NOT_LISTED:
         asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
         assert allowed(client.options("/tasks", headers=asked)) == set()
         assert allowed(client.get("/health", headers={"Origin": origin})) == set()

@@ -98,7 +98,7 @@ def check_database_url(url: str) -> str:
     """Accept the URL of a SQLite file or of a PostgreSQL database."""
     if re.match(r"postgres(ql)?(\+\w+)?://", url):
         read_postgresql_url(url)
-    elif not re.match("sqlite:///(?!:|file:).", url):
+    elif not re.match("sqlite:///(?!:|file:)[^?]", url) or "%00" in url:
         raise ValueError("neither of them")
     return url
 
@@ -173,7 +173,8 @@ BEGIN = {  # SET LOCAL, as behind a pooler what SET does would meet other client
 }
 BEGIN_MIGRATION = {
     "sqlite": "BEGIN IMMEDIATE",
-    "postgresql": "BEGIN; SELECT pg_advisory_xact_lock(7368)",  # any fixed number
+    # Any fixed number. What is read after the wait for it has to be newer than the wait.
+    "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7368)",
 }
 
 
@@ -194,6 +195,7 @@ def configure_engines(url: str) -> dict[str, Any]:
     engine, which keeps few idle connections, as a plan may allow few to all workers together.
     """
     if url.startswith("sqlite"):
+        url = url.partition("?")[0]  # parameters are for other drivers
         return {
             "SQLALCHEMY_DATABASE_URI": url,
             "SQLALCHEMY_ENGINE_OPTIONS": pool_options(1, most=1),
@@ -226,29 +228,35 @@ def guard_file(engine: sa.Engine) -> None:
     """Neither open nor lend a connection of SQLite while its path leads to another file than at first.
 
     Writes to a file that was moved, deleted or replaced would be lost; and opening another file in
-    its place deletes what the log beside it still holds. SQLAlchemy takes the error for SQLite's.
+    its place deletes what the log beside it still holds. A broken file gives up its connections.
     """
     opened = os.stat(engine.url.database)
 
-    def check(*_: Any) -> None:
+    def is_there() -> bool:
         with suppress(OSError):
-            if os.path.samestat(os.stat(engine.url.database), opened):
-                return
-        raise sqlite3.OperationalError("the database file was moved, deleted or replaced")
+            return os.path.samestat(os.stat(engine.url.database), opened)
+        return False
 
+    @sa.event.listens_for(engine, "do_connect")
+    def before_opening(*_: Any) -> None:
+        if not is_there():
+            raise sqlite3.OperationalError("the database file was moved, deleted or replaced")
+
+    @sa.event.listens_for(engine, "checkout")
+    def before_lending(*_: Any) -> None:
+        if not is_there():
+            raise sa.exc.DisconnectionError  # another one is opened instead: refused above
+
+    @sa.event.listens_for(engine, "handle_error")
     def on_error(context: Any) -> None:
         if type(context.original_exception) is sqlite3.DatabaseError:  # the file is broken
             context.is_disconnect = True  # so that what is cached of it goes
-
-    sa.event.listen(engine, "do_connect", check)
-    sa.event.listen(engine, "checkout", check)
-    sa.event.listen(engine, "handle_error", on_error)
 
 
 def explain(error: Exception) -> str:
     """Return what a driver says, without the names and values that it quotes."""
     said = str(getattr(error, "orig", error))
-    return re.sub(r"""(["']).*?\1""", "…", said.partition("\n")[0])
+    return re.sub(r"""(?<!\w)(["']).*?\1|[«»„“].*?[«»“”]""", "…", said.partition("\n")[0])
 
 
 def connect(engine: sa.Engine) -> sa.Connection:
@@ -268,7 +276,10 @@ def connect(engine: sa.Engine) -> sa.Connection:
 
 @contextmanager
 def reading() -> Iterator[sa.Connection]:
-    """Lend a connection for SELECT; on SQLite, one that cannot write."""
+    """Lend a connection for SELECT; on SQLite, one that cannot write.
+
+    Each statement sees what was committed when it began.
+    """
     with connect(db.engines.get("reader") or db.engine) as connection:
         yield connection
 
@@ -483,7 +494,7 @@ def open_database() -> None:
             connection.commit()
     except sa.exc.DBAPIError as error:
         stop(f"APP_DATABASE_URL cannot be used: {explain(error)}")
-    db.engine.dispose()  # with what is set above; from here on, `BEGIN` begins each transaction
+    db.engine.dispose()  # so that nobody waits so long; from here on, `BEGIN` begins transactions
     begin = BEGIN[db.engine.name]
     sa.event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     for engine in db.engines.values() if db.engine.name == "sqlite" else ():
@@ -535,7 +546,7 @@ def write_cursor(due: date, task_id: int) -> str:
 
 
 def read_tags(header: str) -> list[int] | None:
-    """Return the change numbers that If-Match names (RFC 9110 §13.1.1); None is any, as is `*`.
+    """Return the change numbers that If-Match names (RFC 9110 §13.1.1); for `*` None, as without it.
 
     Weak ones count as well, against the RFC: a proxy that compresses makes them of ours.
     """
@@ -543,6 +554,7 @@ def read_tags(header: str) -> list[int] | None:
     return None if header.strip() == "*" else numbers
 
 
+# Each names the type that is sent; what a view gets is what its last validator returns.
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 VisibleText = Annotated[
     str,
@@ -944,7 +956,7 @@ def methods_here() -> set[str]:
 
 
 class IdConverter(UnicodeConverter):
-    """Keeps `<task_id>` from matching a path that has a route of its own, such as /tasks/changes.
+    """Keeps `<id:task_id>` from matching a path that has a route of its own, such as /tasks/changes.
 
     So PATCH /tasks/changes is a 405, and not a task that is not found.
     """
@@ -1072,7 +1084,7 @@ MINUTE = 60  # seconds
 
 
 class HashingQueue:
-    """Lets as many passwords be hashed at once as there are processors, and some wait.
+    """Lets as many passwords be hashed at once as there are processors, up to 8, and some wait.
 
     A hash of 12 rounds takes a quarter of a second, one of 13 twice as long: so many may wait that
     the last has its turn within four seconds. The next is refused at once, as it would only keep a
@@ -1080,9 +1092,9 @@ class HashingQueue:
     """
 
     def __init__(self, rounds: int):
-        processors = os.cpu_count() or 1
-        self.hashing = BoundedSemaphore(processors)
-        self.admitted = BoundedSemaphore(processors * max(2, int(2 ** (16 - rounds))))
+        at_once = min(os.cpu_count() or 1, 8)  # under ten, the limit of wrong ones of an account
+        self.hashing = BoundedSemaphore(at_once)
+        self.admitted = BoundedSemaphore(at_once * max(2, int(2 ** (16 - rounds))))
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -1141,10 +1153,7 @@ class RedisAttempts:
         together.expire(key, MINUTE)
         together.zcard(key)
         counts = self.ask(together.execute)
-        if counts and counts[-1] > limit:
-            self.give_back(key, attempt)
-            return False
-        return True
+        return not counts or counts[-1] <= limit
 
     def give_back(self, key: str, attempt: str) -> None:
         """Forget an attempt."""
@@ -1318,8 +1327,9 @@ def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
 def refresh(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
     """Go on with a session by its newest refresh token, which then is used (RFC 9700 §4.14.2).
 
-    For a minute a used one does as well: it may be another tab's, or the answer was lost. After that
-    it may be stolen, and ends the session.
+    For a minute each of the last two used ones does as well: it may be another tab's, or the answer
+    was lost. After that, or if it is older and was not signed just now, it may be stolen, and ends the
+    session.
     """
     token, now = read_token(sent.refresh_token, "refresh"), int(time.time())
     scope, this = grant_scope(sent.scope, token.scope), Session.id == token.id
@@ -1438,7 +1448,7 @@ def list_keys() -> list[KeyRead]:
         return [KeyRead(**show_key(key)) for key in connection.execute(keys.order_by(Session.id))]
 
 
-@endpoint(api.delete("/auth/keys/<key_id>"), scope="account")
+@endpoint(api.delete("/auth/keys/<id:key_id>"), scope="account")
 def delete_key(key_id: Id) -> None:
     """Delete a key, which is dead at once."""
     this = (Session.user_id == g.user_id, Session.id == key_id, Session.name.is_not(None))
@@ -1489,8 +1499,8 @@ def changing(user_id: int) -> Iterator[tuple[sa.Connection, int]]:
 
 
 def to_task(row: sa.Row) -> TaskRead:
-    """Return the task of a row of TASK_COLUMNS."""
-    return TaskRead(*row[:-1])
+    """Return the task of a row that begins with TASK_COLUMNS."""
+    return TaskRead(*row[: len(TASK_COLUMNS) - 1])
 
 
 def answer_task(row: sa.Row, **headers: str) -> tuple[TaskRead, dict[str, str]]:
@@ -1625,14 +1635,14 @@ def clear_tasks(query: ClearQuery) -> None:
             connection.rollback()  # as nothing changed, the number is not taken
 
 
-@endpoint(api.get("/tasks/<task_id>"), scope="tasks:read")
+@endpoint(api.get("/tasks/<id:task_id>"), scope="tasks:read")
 def read_task(task_id: Id) -> Annotated[TaskRead, "ETag"]:
     """Return one task."""
     with reading() as connection:
         return answer_task(find_task(connection, task_id) or refuse(404, "Task not found"))
 
 
-@endpoint(api.patch("/tasks/<task_id>"), scope="tasks:write")
+@endpoint(api.patch("/tasks/<id:task_id>"), scope="tasks:write")
 def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Annotated[TaskRead, "ETag"]:
     """Change what was sent of a task."""
     this, values = (own_task(task_id), has_tag(if_match)), body.model_dump(exclude_unset=True)
@@ -1648,7 +1658,7 @@ def change_task(task_id: Id, body: TaskChange, if_match: IfMatch) -> Annotated[T
         return answer_task(row or refuse_change(connection, task_id))
 
 
-@endpoint(api.delete("/tasks/<task_id>"), scope="tasks:write")
+@endpoint(api.delete("/tasks/<id:task_id>"), scope="tasks:write")
 def delete_task(task_id: Id, if_match: IfMatch) -> None:
     """Delete a task."""
     with changing(g.user_id) as (connection, number):
@@ -1677,8 +1687,9 @@ def select_changes(since: int, until: int = 2**63 - 1) -> sa.CompoundSelect:
     blanks = [sa.null() for _ in TASK_COLUMNS[1:-1]]
     gone = sa.select(Deletion.task_id, *blanks, Deletion.change_number, sa.literal(True)).where(
         Deletion.user_id == g.user_id,
-        Deletion.change_number > (since or until),
+        Deletion.change_number > since,
         Deletion.change_number <= until,
+        sa.true() if since else sa.false(),
     )
     return sa.union_all(tasks, gone).order_by("change_number", "id")
 
@@ -1698,7 +1709,7 @@ def find_changes(since: int, limit: int) -> Changes:
                 rows = connection.execute(select_changes(since, until=begun)).all()
                 more = begun < g.change_number
     last = rows[-1].change_number if rows else since
-    tasks = [TaskRead(*row[:-2]) for row in rows if not row.is_gone]
+    tasks = [to_task(row) for row in rows if not row.is_gone]
     deleted = [row.id for row in rows if row.is_gone]
     return Changes(tasks, deleted, last if more else max(last, g.change_number), more)
 
@@ -1748,12 +1759,7 @@ def list_changes(query: ChangesQuery, last_event_id: Whole) -> Annotated[Changes
 
 # --- OpenAPI: the same annotations and docstrings, for machines -----------------------------------
 ALWAYS = {422, 500, 503}
-STATUSES_OF_ARGUMENTS = {
-    "body": {400, 413, 415},
-    "if_match": {412},
-    "task_id": {404},
-    "key_id": {404},
-}
+STATUSES_OF_ARGUMENTS = {"body": {400, 413, 415}, "if_match": {412}}
 HEADERS = {401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"], 429: ["Retry-After"]}
 HEADERS[503] = HEADERS[429]
 DESCRIPTION = __doc__.partition("\n\nRead from the top")[0]
@@ -1804,6 +1810,7 @@ def describe_view(rule: Any, method: str, view: Any) -> dict[str, Any]:
     names += ["ETag"] if method == "GET" and "ETag" not in names else []
     good = 204 if gives is None else view.status
     statuses = ALWAYS | ({401, 403, 404} if view.scope else set())
+    statuses |= {404} if rule.arguments else set()
     statuses |= {int(status) for status in re.findall(r"\b4\d\d\b", view.__doc__)}
     statuses |= {status for name in hints for status in STATUSES_OF_ARGUMENTS.get(name, ())}
     responses = {good: describe_response(good, gives, names)}
@@ -1833,7 +1840,7 @@ def describe_views() -> tuple[dict[str, Any], dict[str, Any]]:
     for rule in current_app.url_map.iter_rules():
         view, path = (
             current_app.view_functions[rule.endpoint],
-            re.sub("<(.+?)>", r"{\1}", rule.rule),
+            re.sub("<id:(.+?)>", r"{\1}", rule.rule),
         )
         for method in rule.methods - {"HEAD", "OPTIONS"} if hasattr(view, "scope") else ():
             paths.setdefault(path, {})[method.lower()] = describe_view(rule, method, view)
@@ -1939,8 +1946,8 @@ def plain_errors() -> Iterator[None]:
         raise click.ClickException(str(error.detail)) from None
     except DATABASE_ERRORS as error:
         raise click.ClickException(f"The database does not answer: {explain(error)}") from None
-    except UnicodeDecodeError:
-        raise click.ClickException("The password is not in UTF-8") from None
+    except UnicodeError:
+        raise click.ClickException("What was given is not in UTF-8") from None
     except pydantic.ValidationError as error:
         wrong = error.errors()[0]
         raise click.ClickException(f"{wrong['loc'][0]}: {wrong['msg']}") from None
@@ -1992,15 +1999,20 @@ def create_key_of_user(email: str, name: str, scope: str) -> None:
 cors = CORS()
 
 
+def match_origin(origin: str) -> str | re.Pattern:
+    """Return an origin as flask-cors takes it, which would read that of an IPv6 address as a pattern."""
+    return re.compile(rf"{re.escape(origin)}\Z", re.IGNORECASE) if "[" in origin else origin
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the service, its tables created; without settings, by those of the environment."""
     settings = settings or Settings.from_environment()
-    app = Flask(__name__, instance_path=str(Path(__file__).parent))
+    app = Flask(__name__, instance_path=str(Path(__file__).parent))  # where sqlite:///todo.db is
     app.config.from_mapping({f"APP_{name.upper()}": value for name, value in settings})
     app.config.update(
         configure_engines(settings.database_url),
         BCRYPT_HANDLE_LONG_PASSWORDS=True,
-        CORS_ORIGINS=list(settings.cors_origins),
+        CORS_ORIGINS=[match_origin(origin) for origin in settings.cors_origins],
         CORS_MAX_AGE=600,
         CORS_EXPOSE_HEADERS=["ETag", "Link", "Location", "Retry-After", "X-Request-Id"],
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(minutes=settings.access_token_expire_minutes),
@@ -2014,12 +2026,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         extension.init_app(app)
     if settings.cors_origins:
         cors.init_app(app)
-    app.url_map.converters["default"] = IdConverter
+    app.url_map.converters["id"] = IdConverter
+    app.url_map.merge_slashes = False  # which would redirect to whichever host a request names
     app.register_blueprint(api)
     app.register_error_handler(Exception, answer_error)
     if settings.registration == "closed":
         app.before_request(refuse_registration)
-    app.url_map.merge_slashes = False  # which would redirect to whichever host a request names
     if behind := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(
             app.wsgi_app, x_for=behind, x_proto=behind, x_host=behind, x_prefix=behind

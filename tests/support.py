@@ -161,6 +161,19 @@ def serving(directory, workers=1, before=(), port=None, **settings):
         process.wait(60)
 
 
+def start_at_once(database, count):
+    """Start the service in some processes at once, without serving; fail if one of them does not."""
+    code = "import sys, todo; sys.stdin.readline(); todo.create_app()"
+    env = environment(0, APP_DATABASE_URL=database, PYTHONPATH=str(HERE))
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    hosts = [subprocess.Popen([sys.executable, "-c", code], env=env, **pipes) for _ in range(count)]
+    for host in hosts:
+        host.stdin.write("go\n")
+        host.stdin.flush()
+    errors = [host.communicate(timeout=60)[1] for host in hosts]
+    assert [host.returncode for host in hosts] == [0] * count, errors
+
+
 def refused_start(directory, **settings):
     """Start a server that must end by itself; return its status and all that it said."""
     words = ["sh", "-c", f"exec {command(directory)}"]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import todo
 from tests.support import (
     ACCOUNT,
+    HERE,
     KEY,
     PASSWORD,
     POSTGRES,
@@ -24,6 +25,7 @@ from tests.support import (
     racing,
     refused_start,
     serving,
+    start_at_once,
     wait_for,
 )
 
@@ -92,6 +94,15 @@ def test_defaults_of_a_server_change_nothing(odd_server, tmp_path):
         send = server.call
         statuses = racing(16, lambda at: send("PATCH", "/tasks/1", {"title": f"{at}"}, **bearer)[0])
         assert statuses == [200] * 16  # under its isolation some would be 500
+
+
+@pytest.mark.parametrize("content", ["", "todo.sql"], ids=["empty", "version 1"])
+def test_hosts_may_start_at_once_whatever_the_isolation(odd_server, content):
+    with postgres_database(server=odd_server.url) as url:
+        if content:
+            with psycopg.connect(url, autocommit=True, client_encoding="utf8") as connection:
+                connection.execute((HERE / "tests" / "version1" / content).read_text())
+        start_at_once(url, 4)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
@@ -403,3 +414,24 @@ def test_every_page_is_walked_along_an_index(database, sort, done):
     assert "ix_tasks" in plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan
+
+
+# --- What a driver says ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "role 'hunter2' does not exist",
+        'database "hunter2" does not exist',
+        "Rolle »hunter2« existiert nicht",
+        "Rolle „hunter2“ existiert nicht",
+        "le rôle « hunter2 » n'existe pas",
+        "can't open file 'hunter2.db'",
+        "duplicate key\nDETAIL:  Key (email)=(hunter2) already exists.",
+    ],
+)
+def test_what_a_driver_quotes_is_left_out(said):
+    told = todo.explain(ValueError(said))
+    assert "hunter2" not in told
+    assert told.split()[0] == said.split()[0]

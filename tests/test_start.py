@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 
 from tests.support import (
     ACCOUNT,
-    HERE,
     call,
     command,
     environment,
@@ -21,6 +19,7 @@ from tests.support import (
     racing,
     refused_start,
     serving,
+    start_at_once,
     wait_for,
 )
 
@@ -48,6 +47,8 @@ DATABASE = "APP_DATABASE_URL must be sqlite:///FILE or postgresql://"
         ({"APP_DATABASE_URL": "mysql://u:hunter2@h/d"}, DATABASE),
         ({"APP_DATABASE_URL": "sqlite:///:memory:"}, DATABASE),
         ({"APP_DATABASE_URL": "sqlite://"}, DATABASE),
+        ({"APP_DATABASE_URL": "sqlite:///?hunter2=1"}, DATABASE),
+        ({"APP_DATABASE_URL": "sqlite:///hunter2%00.db"}, DATABASE),
         ({"APP_DATABASE_URL": "hunter2"}, DATABASE),
         ({"APP_DATABASE_URL": "postgres://u:p@h:hunter2/d"}, DATABASE),
         ({"APP_DATABASE_URL": "postgresql://u:x/hunter2@127.0.0.1/d"}, "APP_DATABASE_URL "),
@@ -84,6 +85,13 @@ def test_flask_says_it_likewise(tmp_path, start):
 def test_the_platforms_own_url_is_used(tmp_path):
     with serving(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/platform.db"):
         assert (tmp_path / "platform.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_parameters_of_other_drivers_are_ignored(tmp_path):
+    url = f"sqlite:///{tmp_path}/todo.db?check_same_thread=False&timeout=long"
+    with serving(tmp_path, APP_DATABASE_URL=url) as server:
+        log_in(server.port)
+    assert (tmp_path / "todo.db").exists()
 
 
 def test_the_environment_wins_over_the_file(tmp_path):
@@ -138,15 +146,7 @@ def test_four_workers_start_on_an_empty_database(database, tmp_path):
 
 def test_hosts_may_start_at_once_on_an_empty_database(database):
     """Twelve processes create the tables together, as workers without --preload would."""
-    code = "import sys, todo; sys.stdin.readline(); todo.create_app()"
-    env = environment(0, APP_DATABASE_URL=database, PYTHONPATH=str(HERE))
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    hosts = [subprocess.Popen([sys.executable, "-c", code], env=env, **pipes) for _ in range(12)]
-    for host in hosts:
-        host.stdin.write("go\n")
-        host.stdin.flush()
-    errors = [host.communicate(timeout=60)[1] for host in hosts]
-    assert [host.returncode for host in hosts] == [0] * 12, errors
+    start_at_once(database, 12)
 
 
 def test_a_worker_uses_every_processor_unless_it_is_pinned(tmp_path):

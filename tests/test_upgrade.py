@@ -19,7 +19,15 @@ import pytest
 import sqlalchemy as sa
 
 import todo
-from tests.support import HERE, KEY, PASSWORD, environment, postgres_database, refused_start
+from tests.support import (
+    HERE,
+    KEY,
+    PASSWORD,
+    environment,
+    postgres_database,
+    refused_start,
+    start_at_once,
+)
 
 VERSION_1 = HERE / "tests" / "version1"
 KNOWN = json.loads((VERSION_1 / "known.json").read_text())
@@ -213,15 +221,7 @@ def test_killed_half_way_it_comes_up_at_the_next_start(database, start, tmp_path
 
 
 def test_hosts_may_upgrade_at_once(database, start):
-    code = "import sys, todo; sys.stdin.readline(); todo.create_app()"
-    env = environment(0, APP_DATABASE_URL=database, PYTHONPATH=str(HERE))
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    hosts = [subprocess.Popen([sys.executable, "-c", code], env=env, **pipes) for _ in range(4)]
-    for host in hosts:
-        host.stdin.write("go\n")
-        host.stdin.flush()
-    errors = [host.communicate(timeout=60)[1] for host in hosts]
-    assert [host.returncode for host in hosts] == [0] * 4, errors
+    start_at_once(database, 4)
     assert call(start(), "ada", "GET", "/tasks").json == KNOWN["tasks"]["ada"]
 
 
