@@ -7,8 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from gunicorn.workers.gthread import ThreadWorker
+
 chdir = str(Path(__file__).resolve().parent)  # the app's, from wherever this file is named
 preload_app = True  # an unusable setting stops the start once, with its one line
+limit_request_line = 8190  # the most that gunicorn takes, for searches beyond ASCII
 threads = 256  # so that 200 slow clients leave some for the others
 worker_connections = 500  # which, with all else, stay under the usual limit of 1024 open files
 keepalive = 620  # seconds: more than any balancer keeps an idle connection, the longest 600
@@ -16,6 +19,31 @@ control_socket_disable = True  # it wants a home directory to write to
 secure_scheme_headers = {}  # what proxies say, APP_TRUSTED_PROXIES believes or not
 forwarder_headers = ""
 SILENCE = 20  # seconds that a client may keep a thread waiting in the middle of a request or answer
+LINGER = 2  # seconds that a connection to be closed waits for its client to close it first
+
+
+class PatientWorker(ThreadWorker):
+    """gunicorn's threads, where those who are slow to close a connection keep nobody waiting.
+
+    gunicorn waits for them in the one thread that all connections of a worker need.
+    """
+
+    def handle(self, conn):
+        """Serve a request in a thread; if its connection is to be closed, wait for the client here."""
+        is_kept = super().handle(conn)
+        if not is_kept:
+            with suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_WR)
+                conn.sock.settimeout(LINGER)
+                for _ in range(16):  # what is left unread would break off an answer on its way
+                    if not conn.sock.recv(4096):
+                        break
+            with suppress(OSError):
+                conn.sock.shutdown(socket.SHUT_RD)
+        return is_kept
+
+
+worker_class = PatientWorker
 
 
 def when_ready(server):

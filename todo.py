@@ -109,11 +109,16 @@ def mask_password(url: str) -> str:
 
 
 def check_storage_url(url: str) -> str:
-    """Accept memory:// or what the client of Redis understands."""
+    """Accept memory:// or what the client of Redis understands, with all its parameters."""
     if url != "memory://":
         import redis
 
-        redis.Redis.from_url(url)
+        try:
+            redis.Redis.from_url(
+                url
+            ).connection_pool.make_connection()  # which does not connect yet
+        except (TypeError, redis.RedisError):
+            raise ValueError("the client does not understand it") from None
     return url
 
 
@@ -148,7 +153,10 @@ class Settings(BaseModel):
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read the environment, which wins, and `.env`; stop if anything is missing or unusable."""
-        load_dotenv(Path(__file__).with_name(".env"))
+        try:
+            load_dotenv(Path(__file__).with_name(".env"))
+        except (OSError, UnicodeError) as error:
+            stop(f".env cannot be read: {explain(error)}")
         found = {name: os.environ.get(f"APP_{name.upper()}") for name in cls.model_fields}
         found["database_url"] = found["database_url"] or os.environ.get("DATABASE_URL")
         try:
@@ -173,8 +181,14 @@ BEGIN = {  # SET LOCAL, as behind a pooler what SET does would meet other client
 }
 BEGIN_MIGRATION = {
     "sqlite": "BEGIN IMMEDIATE",
-    # Any fixed number. What is read after the wait for it has to be newer than the wait.
-    "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(7368)",
+    # It may take long. What is read after the wait for the lock has to be newer than the wait.
+    "postgresql": """
+        BEGIN ISOLATION LEVEL READ COMMITTED;
+        SET LOCAL statement_timeout = 0;
+        SET LOCAL lock_timeout = 0;
+        SET LOCAL idle_in_transaction_session_timeout = 0;
+        SELECT pg_advisory_xact_lock(7368)  -- any fixed number
+    """,
 }
 
 
@@ -467,7 +481,8 @@ def bring_up_to_date(connection: sa.Connection) -> None:
             else:
                 connection.execute(sa.text(step))
     db.metadata.create_all(connection)
-    if version < NEWEST or "schema_version" not in tables:
+    is_sqlite = connection.dialect.name == "sqlite"  # where a write tells a file that only reads
+    if version < NEWEST or "schema_version" not in tables or is_sqlite:
         connection.execute(sa.delete(schema_version))
         connection.execute(sa.insert(schema_version), {"version": NEWEST})
     found = sa.inspect(connection)
@@ -504,7 +519,11 @@ def open_database() -> None:
 # --- Schemas: what comes in, checked, and what goes out -------------------------------------------
 SCOPES = {"tasks:read": "read tasks", "tasks:write": "change tasks", "account": "the account"}
 GRANTS = {"password": ("username", "password"), "refresh_token": ("refresh_token",)}
-INVISIBLE = r"\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+INVISIBLE = (  # what Unicode calls ignorable, blanks of Hangul and Braille, and what is no character
+    r"\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
 # An ETag as it may come back: a proxy that compresses appends -gzip, or makes it weak (W/"7").
 ETAG_PATTERN = re.compile(r'"([^"]*?)(?:-gzip|-br|-deflate|-zstd)?"')
 
@@ -1624,10 +1643,12 @@ def create_task(
 
 
 @endpoint(api.delete("/tasks"), scope="tasks:write")
-def clear_tasks(query: ClearQuery) -> None:
-    """Delete the caller's tasks that are done."""
+def clear_tasks(query: ClearQuery, if_match: IfMatch) -> None:
+    """Delete the caller's tasks that are done; If-Match is the ETag of a list."""
     done = (Task.user_id == g.user_id, Task.done)
     with changing(g.user_id) as (connection, number):
+        if if_match is not None and number - 1 not in if_match:
+            refuse(412, "Tasks have changed")
         gone = sa.select(Task.user_id, sa.literal(number), Task.id).where(*done)
         names = ["user_id", "change_number", "task_id"]
         connection.execute(sa.insert(Deletion).from_select(names, gone))
@@ -1744,7 +1765,8 @@ def list_changes(query: ChangesQuery, last_event_id: Whole) -> Annotated[Changes
     since = query.since if last_event_id is None else last_event_id
     if since > g.change_number:
         refuse(409, "The account has not reached this number: begin again with since=0")
-    if request.method == "GET" and EVENT_STREAM in request.headers.get("Accept", ""):
+    wanted = request.accept_mimetypes.best_match(["application/json", EVENT_STREAM])
+    if request.method == "GET" and wanted == EVENT_STREAM:
         places = current_app.extensions["streams"]
         if not places.acquire(blocking=False):
             refuse(503, "Too many event streams: ask without one", retry_after=5)
@@ -1854,7 +1876,8 @@ def describe_views() -> tuple[dict[str, Any], dict[str, Any]]:
 def read_openapi() -> Response:
     """Send the OpenAPI 3.1 document of this server."""
     paths, schemas = describe_views()
-    root = request.root_url.rstrip("/")
+    host = f"{request.scheme}://{request.host}" if request.host else ""  # "" for such as todo_api
+    root = host + quote(request.root_path)
     flow = {"tokenUrl": f"{root}/auth/token", "refreshUrl": f"{root}/auth/token", "scopes": SCOPES}
     security = {
         "login": {"type": "oauth2", "flows": {"password": flow}},
@@ -1863,7 +1886,7 @@ def read_openapi() -> Response:
     document = {
         "openapi": "3.1.0",
         "info": {"title": "Todo API", "version": "2", "description": DESCRIPTION},
-        "servers": [{"url": root}],
+        "servers": [{"url": root or "/"}],
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": security},
     }
@@ -1910,10 +1933,17 @@ def send_swagger_ui(name: str) -> Response:
 
 
 @api.before_app_request
-def label_request() -> None:
-    """Give each request its id, the client's own if it is sane."""
+def begin_request() -> Response | None:
+    """Give each request its id, the client's own if it is sane; answer the preflight of any call.
+
+    So a page of another origin may send each call, and read what it is answered, a 404 too.
+    """
     g.began, asked = time.monotonic(), request.headers.get("X-Request-Id", "")
     g.request_id = asked if SANE_ID.fullmatch(asked) else f"{getrandbits(128):032x}"
+    is_preflight = (
+        request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    )
+    return answer_nothing() if is_preflight and current_app.config["CORS_ORIGINS"] else None
 
 
 @api.after_app_request
