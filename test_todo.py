@@ -1052,6 +1052,17 @@ def test_a_bad_task_changes_nothing(ada, sent, places):
     assert number_of(ada) == 1
 
 
+BLANK = "\xa0\xad\u034f\u061c\u115f\u1160\u17b4\u180e\u200b\u2028\u202e\u2060\u2800\u3000\u3164\ufe0f\ufeff"
+BLANK += "\uffa0\ufff9\uffff\U0001d173\U000e0001\U000e0041"
+
+
+def test_a_title_has_something_visible(ada):
+    for character in [*BLANK, BLANK]:
+        answer = ada.post("/tasks", json={"title": character})
+        assert (answer.status_code, where(answer)) == (422, [TITLE]), ascii(character)
+    add(ada, f"❤\ufe0f{BLANK}")
+
+
 @pytest.mark.parametrize(
     ("change", "after"),
     [
@@ -1098,6 +1109,20 @@ def test_delete_is_for_good(ada):
     assert (answer.status_code, answer.data, answer.content_type) == (204, b"", None)
     assert ada.delete(f"/tasks/{first}").status_code == 404
     assert add(ada) == first + 1  # an id is never given twice
+
+
+def test_clearing_heeds_the_tag_of_the_list(ada):
+    add(ada, "seen", done=True)
+    add(ada, "not seen", done=True)
+    for tag in ('"1"', '"3"', "nonsense", ""):
+        answer = ada.delete("/tasks?done=true", headers={"If-Match": tag})
+        assert (answer.status_code, answer.json) == (412, {"detail": "Tasks have changed"}), tag
+        assert (titles(ada), number_of(ada)) == (["seen", "not seen"], 2)
+    tag = ada.get("/tasks").headers["ETag"]
+    assert ada.delete("/tasks?done=true", headers={"If-Match": f"W/{tag}"}).status_code == 204
+    add(ada, "done", done=True)
+    assert ada.delete("/tasks?done=true", headers={"If-Match": "*"}).status_code == 204
+    assert titles(ada) == []
 
 
 def test_clearing_takes_the_done_ones_of_the_caller(ada, bob):
@@ -1713,6 +1738,28 @@ def test_changes_come_as_events(app, ada):
     stream.close()
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_stream"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream", True),
+        ("text/event-stream, */*;q=0.1", True),
+        ("application/json;q=0.5, text/event-stream", True),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream;q=0.5, application/json", False),
+        ("*/*", False),
+        ("text/html", False),
+        ("nonsense", False),
+        ("", False),
+    ],
+)
+def test_events_come_to_those_who_want_them(app, ada, accept, is_stream):
+    stream = Stream(bearing(app, token_of(ada)), Accept=accept)
+    assert stream.answer.status_code == 200
+    assert (stream.answer.mimetype == "text/event-stream") == is_stream
+    stream.close()
+
+
 def test_events_go_on_after_a_break(app, ada):
     for title in ("one", "two", "three"):
         add(ada, title)
@@ -1832,6 +1879,27 @@ def test_a_listed_origin_may_call(make_app, origins, origin, told):
 LISTED = "https://app.example.com http://[::1]:3000"
 NOT_LISTED = ("https://app.example.com.evil.example.com", "https://appxexample.com", "null")
 NOT_LISTED += ("http://localhost:5173", "http://1:3000", "http://[::1]:30001", "http://::1:3000")
+
+
+def test_a_listed_origin_reads_every_refusal(make_app):
+    origin = "https://app.example.com"
+    client = make_app(cors_origins=origin, registration="closed").test_client()
+    for method, path, status in [
+        ("GET", "/nothing", 404),
+        ("GET", "/tasks/", 404),
+        ("PUT", "/tasks", 405),
+        ("POST", "/auth/register", 403),
+    ]:
+        asked = {"Access-Control-Request-Method": method, "Origin": origin}
+        before = client.options(path, headers=asked)
+        assert before.status_code in (200, 204)
+        assert before.headers["Access-Control-Allow-Origin"] == origin
+        assert method in before.headers["Access-Control-Allow-Methods"]
+        answer = client.open(path, method=method, json={}, headers={"Origin": origin})
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (
+            status,
+            origin,
+        )
 
 
 @pytest.mark.parametrize("settings", [{}, {"cors_origins": LISTED}])
@@ -1980,6 +2048,23 @@ def test_the_api_is_described(client):
     }
     assert described >= {(method, path.partition("?")[0]) for method, path, _ in GUARDED}
     assert described >= {("POST", f"/auth/{name}") for name in ("register", "token", "revoke")}
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("a.example.com", "http://a.example.com"),
+        ("a.example.com:8000", "http://a.example.com:8000"),
+        ("xn--mnchen-3ya.example.com", "http://xn--mnchen-3ya.example.com"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("todo_api:8000", "/"),  # no name of a host, though containers have such
+    ],
+)
+def test_the_document_names_its_server(client, host, url):
+    document = client.get("/openapi.json", headers={"Host": host}).json
+    assert document["servers"] == [{"url": url}]
+    flow = document["components"]["securitySchemes"]["login"]["flows"]["password"]
+    assert flow["tokenUrl"] == f"{url.rstrip('/')}/auth/token"
 
 
 @pytest.mark.parametrize(("trusted", "prefix"), [(1, "/todo"), (0, "")])

@@ -481,8 +481,7 @@ def bring_up_to_date(connection: sa.Connection) -> None:
             else:
                 connection.execute(sa.text(step))
     db.metadata.create_all(connection)
-    is_sqlite = connection.dialect.name == "sqlite"  # where a write tells a file that only reads
-    if version < NEWEST or "schema_version" not in tables or is_sqlite:
+    if version < NEWEST or "schema_version" not in tables:
         connection.execute(sa.delete(schema_version))
         connection.execute(sa.insert(schema_version), {"version": NEWEST})
     found = sa.inspect(connection)

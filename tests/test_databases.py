@@ -70,6 +70,9 @@ def odd_server():
         "standard_conforming_strings": "off",
         "max_connections": "40",
         "search_path": "public",
+        "statement_timeout": "2s",
+        "lock_timeout": "1s",
+        "idle_in_transaction_session_timeout": "2s",
     }
     with postgres_server(**options) as server:
         yield server
@@ -102,7 +105,12 @@ def test_hosts_may_start_at_once_whatever_the_isolation(odd_server, content):
         if content:
             with psycopg.connect(url, autocommit=True, client_encoding="utf8") as connection:
                 connection.execute((HERE / "tests" / "version1" / content).read_text())
-        start_at_once(url, 4)
+        options = "-c idle_in_transaction_session_timeout=0"
+        with psycopg.connect(url, options=options) as other:  # longer than others may wait there
+            other.execute("SELECT pg_advisory_xact_lock(7368)")
+            letting_go = threading.Timer(3, other.rollback)
+            letting_go.start()
+            start_at_once(url, 4)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -15,7 +15,10 @@ MANY = 200
 
 
 def assert_others_are_served(server, bearer):
-    """Ask as somebody else does; half of the answers must be there within a second, and all come."""
+    """Ask as somebody else does; half of the answers must come within a second, each within five.
+
+    As other tests run at the same time, one answer may take longer than the second that it has.
+    """
     seconds = []
     for _ in range(10):
         for path in ("/health", "/tasks?limit=1"):
@@ -23,6 +26,7 @@ def assert_others_are_served(server, bearer):
             assert server.call("GET", path, **bearer)[0] == 200
             seconds.append(time.monotonic() - began)
     assert statistics.median(seconds) < 1
+    assert max(seconds) < 5
 
 
 def trickle_head(client, _):
@@ -76,6 +80,46 @@ def test_slow_clients_do_not_stop_the_others(tmp_path, bother):
                 next(step)
             assert_others_are_served(server, bearer)
         assert "Traceback" not in server.said()
+
+
+def read_until_closed(client):
+    """Read until the server closes its side, as it does with whoever keeps it waiting."""
+    client.settimeout(60)
+    while client.recv(4096):
+        pass
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.0\r\n\r\n",
+        b"POST /auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n{",
+        b"GET /tasks HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        b"nonsense\r\n\r\n",
+    ],
+    ids=["close", "1.0", "too large", "half", "nonsense"],
+)
+def test_clients_that_do_not_close_do_not_stop_the_others(tmp_path, sent):
+    with serving(tmp_path) as server, ExitStack() as slow:
+        bearer = log_in(server.port)
+        clients = [slow.enter_context(socket.socket()) for _ in range(MANY)]
+        for client in clients:
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(sent)
+        read_until_closed(clients[0])
+        assert_others_are_served(server, bearer)
+        assert "Traceback" not in server.said()
+
+
+def test_more_kept_connections_than_a_worker_wants_do_not_stop_the_others(tmp_path):
+    with serving(tmp_path) as server, ExitStack() as slow:
+        bearer = log_in(server.port)
+        for _ in range(300):
+            client = slow.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b" 200 " in client.recv(4096)
+        assert_others_are_served(server, bearer)
 
 
 @contextmanager

@@ -42,6 +42,9 @@ DATABASE = "APP_DATABASE_URL must be sqlite:///FILE or postgresql://"
         ({"APP_ACCESS_TOKEN_EXPIRE_MINUTES": "0"}, "APP_ACCESS_TOKEN_EXPIRE_MINUTES must be 1 to"),
         ({"APP_RATE_LIMIT_STORAGE": "redis://h:hunter2"}, "APP_RATE_LIMIT_STORAGE must be memory:"),
         ({"APP_RATE_LIMIT_STORAGE": "hunter2"}, "APP_RATE_LIMIT_STORAGE must be memory://"),
+        ({"APP_RATE_LIMIT_STORAGE": "redis://h?hunter2=0"}, "APP_RATE_LIMIT_STORAGE must be memory:"),
+        ({"APP_RATE_LIMIT_STORAGE": "rediss://h?ssl_cert_reqs=hunter2"}, "APP_RATE_LIMIT_STORAGE "),
+        ({"APP_RATE_LIMIT_STORAGE": "redis://h?protocol=9"}, "APP_RATE_LIMIT_STORAGE must be memory:"),
         ({"APP_CORS_ORIGINS": "hunter2"}, "APP_CORS_ORIGINS must be"),
         ({"APP_CORS_ORIGINS": "https://example.com/hunter2"}, "APP_CORS_ORIGINS must be"),
         ({"APP_DATABASE_URL": "mysql://u:hunter2@h/d"}, DATABASE),
@@ -63,6 +66,15 @@ def test_a_start_that_cannot_work_says_why_in_one_line(tmp_path, settings, line)
     assert said.startswith(line)
     assert said.count("\n") == 1
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("spoil", [Path.mkdir, lambda file: file.write_bytes(b"X=\xff")])
+def test_a_file_of_settings_that_cannot_be_read_says_so_in_one_line(tmp_path, spoil):
+    spoil(tmp_path / ".env")
+    status, said = refused_start(tmp_path)
+    assert status != 0
+    assert said.startswith(".env cannot be read: ")
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("start", ["flask run", "flask create-user me@example.com"])
