@@ -49,7 +49,7 @@ import flask_swagger_ui
 import pydantic
 import sqlalchemy as sa
 from cachetools import LRUCache, TTLCache, cached
-from dotenv import load_dotenv
+from dotenv import dotenv_values, load_dotenv
 from flask import Blueprint, Flask, Response, current_app, g, request, stream_with_context, url_for
 from flask_bcrypt import Bcrypt
 from flask_cors import CORS
@@ -114,9 +114,8 @@ def check_storage_url(url: str) -> str:
         import redis
 
         try:
-            redis.Redis.from_url(
-                url
-            ).connection_pool.make_connection()  # which does not connect yet
+            client = redis.Redis.from_url(url)
+            client.connection_pool.make_connection()  # which reads parameters, but connects later
         except (TypeError, redis.RedisError):
             raise ValueError("the client does not understand it") from None
     return url
@@ -152,13 +151,18 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the environment, which wins, and `.env`; stop if anything is missing or unusable."""
+        """Read the environment, which wins where it is not empty, and `.env`.
+
+        Stop if anything is missing or unusable.
+        """
+        file = Path(__file__).with_name(".env")
         try:
-            load_dotenv(Path(__file__).with_name(".env"))
-        except (OSError, UnicodeError) as error:
-            stop(f".env cannot be read: {explain(error)}")
-        found = {name: os.environ.get(f"APP_{name.upper()}") for name in cls.model_fields}
-        found["database_url"] = found["database_url"] or os.environ.get("DATABASE_URL")
+            load_dotenv(file)  # for others who read the environment, such as libpq
+            given = dotenv_values(file) | {name: text for name, text in os.environ.items() if text}
+        except (OSError, UnicodeError):
+            stop(".env must be a file that can be read, in UTF-8")
+        found = {name: given.get(f"APP_{name.upper()}") for name in cls.model_fields}
+        found["database_url"] = found["database_url"] or given.get("DATABASE_URL")
         try:
             return cls(**{name: value for name, value in found.items() if value})
         except pydantic.ValidationError as error:
@@ -421,8 +425,9 @@ def fold_titles(connection: sa.Connection) -> None:
 
 # What leads from a version to the next: SQL of both databases, or functions. To change the tables,
 # change their models and append a step, which gives a new column the default of its model, creates
-# new tables and indexes, and calls `renumber_tasks` where a GET looks different afterwards, as clients
-# hold the numbers as ETags. A released step stays as it is. Version 1 has no table of its version.
+# new tables and indexes, as later steps may alter them, and calls `renumber_tasks` where a GET looks
+# different afterwards, as clients hold the numbers as ETags. A released step stays as it is.
+# Version 1 has no table of its version.
 STEPS = {
     1: [
         # A session ends with its row, no longer by its copy of the password's hash.
@@ -1939,10 +1944,8 @@ def begin_request() -> Response | None:
     """
     g.began, asked = time.monotonic(), request.headers.get("X-Request-Id", "")
     g.request_id = asked if SANE_ID.fullmatch(asked) else f"{getrandbits(128):032x}"
-    is_preflight = (
-        request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-    )
-    return answer_nothing() if is_preflight and current_app.config["CORS_ORIGINS"] else None
+    preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+    return answer_nothing() if preflight and current_app.config["CORS_ORIGINS"] else None
 
 
 @api.after_app_request
