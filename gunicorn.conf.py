@@ -18,6 +18,8 @@ keepalive = 620  # seconds: more than any balancer keeps an idle connection, the
 control_socket_disable = True  # it wants a home directory to write to
 secure_scheme_headers = {}  # what proxies say, APP_TRUSTED_PROXIES believes or not
 forwarder_headers = ""
+accesslog = "-"
+access_log_format = "%(t)s %({x-request-id}o)s %(m)s %({todo.path}e)s %(s)s %(M)sms"
 SILENCE = 20  # seconds that a client may keep a thread waiting in the middle of a request or answer
 LINGER = 2  # seconds that a connection to be closed waits for its client to close it first
 

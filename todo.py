@@ -1938,27 +1938,25 @@ def send_swagger_ui(name: str) -> Response:
 
 @api.before_app_request
 def begin_request() -> Response | None:
-    """Give each request its id, the client's own if it is sane; answer the preflight of any call.
+    """Give each request its id, the client's own if it is sane, and the log a path on one line.
 
-    So a page of another origin may send each call, and read what it is answered, a 404 too.
+    Answer the preflight of any call, so that a page of another origin can read its answer, also a 404.
     """
-    g.began, asked = time.monotonic(), request.headers.get("X-Request-Id", "")
+    asked = request.headers.get("X-Request-Id", "")
     g.request_id = asked if SANE_ID.fullmatch(asked) else f"{getrandbits(128):032x}"
+    request.environ["todo.path"] = quote(request.path)
     preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
     return answer_nothing() if preflight and current_app.config["CORS_ORIGINS"] else None
 
 
 @api.after_app_request
 def complete_response(response: Response) -> Response:
-    """Add the headers that all answers have, and log the request, its path on one line."""
+    """Add the headers that all answers have."""
     response.headers.extend([("X-Request-Id", g.request_id), *SAFETY])
     if "Cache-Control" not in response.headers:
         response.headers.add("Cache-Control", "private, no-cache")
     if "Allow" in response.headers and (methods := methods_here()):  # without those of ids
         response.headers["Allow"] = ", ".join(sorted(methods))
-    milliseconds = round(1000 * (time.monotonic() - g.began))
-    said = (g.request_id, request.method, quote(request.path), response.status_code, milliseconds)
-    current_app.logger.info("%s %s %s %d %dms", *said)
     return response
 
 

@@ -1,7 +1,4 @@
-"""gunicorn's settings for the peers: those of the service, without what only its app understands.
-
-The service logs its requests itself; here gunicorn does.
-"""
+"""gunicorn's settings for the peers: those of the service, without what only its app understands."""
 
 import runpy
 from pathlib import Path
@@ -9,4 +6,3 @@ from pathlib import Path
 settings = runpy.run_path(str(Path(__file__).parent.parent / "gunicorn.conf.py"))
 del settings["post_worker_init"], settings["chdir"]
 globals().update({name: value for name, value in settings.items() if not name.startswith("_")})
-accesslog = "-"
