@@ -277,7 +277,9 @@ def load_beside_streams(server):
             if b" 200 " not in one.recv(4096):
                 raise RuntimeError("a stream was refused")
         time.sleep(1)  # until all have told their first event
-        return replace(load(server, 32, "/tasks", 10), cpu=0)
+        figures = replace(load(server, 32, "/tasks", 10), cpu=0)
+    time.sleep(16)  # until the server has written to all of them again, and so found them gone
+    return figures
 
 
 def load_posts(server, connections):
@@ -449,5 +451,5 @@ if __name__ == "__main__":
     asked = int(sys.argv[1]) if len(sys.argv) > 1 else 9
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, lambda *_: sys.exit("ended early"))  # which ends the servers
-    signal.alarm(120 + 120 * asked)
+    signal.alarm(120 + 140 * asked)
     main(asked)
