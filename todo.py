@@ -115,7 +115,7 @@ def check_storage_url(url: str) -> str:
 
         try:
             client = redis.Redis.from_url(url)
-            client.connection_pool.make_connection()  # which reads parameters, but connects later
+            client.connection_pool.make_connection()  # reads the parameters, and connects later
         except (TypeError, redis.RedisError):
             raise ValueError("the client does not understand it") from None
     return url
@@ -183,8 +183,7 @@ BEGIN = {  # SET LOCAL, as behind a pooler what SET does would meet other client
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'",
 }
-BEGIN_MIGRATION = {
-    "sqlite": "BEGIN IMMEDIATE",
+BEGIN_MIGRATION = BEGIN | {
     # It may take long. What is read after the wait for the lock has to be newer than the wait.
     "postgresql": """
         BEGIN ISOLATION LEVEL READ COMMITTED;
@@ -516,8 +515,9 @@ def open_database() -> None:
     db.engine.dispose()  # so that nobody waits so long; from here on, `BEGIN` begins transactions
     begin = BEGIN[db.engine.name]
     sa.event.listen(db.engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    for engine in db.engines.values() if db.engine.name == "sqlite" else ():
-        guard_file(engine)
+    if db.engine.name == "sqlite":
+        for engine in db.engines.values():
+            guard_file(engine)
 
 
 # --- Schemas: what comes in, checked, and what goes out -------------------------------------------
@@ -1107,15 +1107,16 @@ MINUTE = 60  # seconds
 
 
 class HashingQueue:
-    """Lets as many passwords be hashed at once as there are processors, up to 8, and some wait.
+    """Lets as many passwords be hashed at once as there are processors, and some wait.
 
     A hash of 12 rounds takes a quarter of a second, one of 13 twice as long: so many may wait that
     the last has its turn within four seconds. The next is refused at once, as it would only keep a
-    thread from others.
+    thread from others. At most eight are hashed at once: each counts as a wrong one meanwhile, of
+    which an account may have ten.
     """
 
     def __init__(self, rounds: int):
-        at_once = min(os.cpu_count() or 1, 8)  # under ten, the limit of wrong ones of an account
+        at_once = min(os.cpu_count() or 1, 8)
         self.hashing = BoundedSemaphore(at_once)
         self.admitted = BoundedSemaphore(at_once * max(2, int(2 ** (16 - rounds))))
 
@@ -1168,7 +1169,7 @@ class RedisAttempts:
         self.redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
 
     def take(self, key: str, limit: int, attempt: str) -> bool:
-        """Count an attempt unless the last minute has as many as the limit; tell whether it was."""
+        """Count an attempt; tell whether it is within the limit. If not, it has to be given back."""
         now = time.time()
         together = self.redis.pipeline(transaction=True)
         together.zremrangebyscore(key, 0, now - MINUTE)
@@ -1350,9 +1351,9 @@ def log_in(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
 def refresh(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
     """Go on with a session by its newest refresh token, which then is used (RFC 9700 §4.14.2).
 
-    For a minute each of the last two used ones does as well: it may be another tab's, or the answer
-    was lost. After that, or if it is older and was not signed just now, it may be stolen, and ends the
-    session.
+    The last two used ones do for another minute: they may be another tab's, or the answer was lost.
+    After that they may be stolen, and end the session. When an older one was used is not known: the
+    time of its signature, which was earlier, stands for it.
     """
     token, now = read_token(sent.refresh_token, "refresh"), int(time.time())
     scope, this = grant_scope(sent.scope, token.scope), Session.id == token.id
@@ -1360,8 +1361,8 @@ def refresh(sent: TokenRequest) -> tuple[Token, dict[str, str]]:
         found = sa.select(*SESSION_COLUMNS).where(this).with_for_update()
         session = connection.execute(found).one_or_none() or refuse_token()
         behind = session.generation - token.generation
-        known = {1: session.refreshed_at, 2: session.refreshed_before}
-        used_at = known.get(behind, token.refreshed_at)  # of older ones: when they were signed
+        times_of_use = {1: session.refreshed_at, 2: session.refreshed_before}
+        used_at = times_of_use.get(behind, token.refreshed_at)
         if behind == 0:
             values = {"generation": session.generation + 1, "refreshed_at": now}
             values["refreshed_before"] = session.refreshed_at
@@ -1836,7 +1837,6 @@ def describe_view(rule: Any, method: str, view: Any) -> dict[str, Any]:
     names += ["ETag"] if method == "GET" and "ETag" not in names else []
     good = 204 if gives is None else view.status
     statuses = ALWAYS | ({401, 403, 404} if view.scope else set())
-    statuses |= {404} if rule.arguments else set()
     statuses |= {int(status) for status in re.findall(r"\b4\d\d\b", view.__doc__)}
     statuses |= {status for name in hints for status in STATUSES_OF_ARGUMENTS.get(name, ())}
     responses = {good: describe_response(good, gives, names)}
@@ -1864,10 +1864,8 @@ def describe_views() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the paths of all endpoints of the app, and the schemas that they refer to."""
     paths, schemas = {}, {}
     for rule in current_app.url_map.iter_rules():
-        view, path = (
-            current_app.view_functions[rule.endpoint],
-            re.sub("<id:(.+?)>", r"{\1}", rule.rule),
-        )
+        view = current_app.view_functions[rule.endpoint]
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method in rule.methods - {"HEAD", "OPTIONS"} if hasattr(view, "scope") else ():
             paths.setdefault(path, {})[method.lower()] = describe_view(rule, method, view)
             hints = view.__annotations__
@@ -1940,7 +1938,8 @@ def send_swagger_ui(name: str) -> Response:
 def begin_request() -> Response | None:
     """Give each request its id, the client's own if it is sane, and the log a path on one line.
 
-    Answer the preflight of any call, so that a page of another origin can read its answer, also a 404.
+    Answer every preflight, so that a page of another origin can read what its call is answered, a 404
+    too.
     """
     asked = request.headers.get("X-Request-Id", "")
     g.request_id = asked if SANE_ID.fullmatch(asked) else f"{getrandbits(128):032x}"
